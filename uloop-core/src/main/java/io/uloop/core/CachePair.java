@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.Map;
+import java.util.Objects;
+
+/**
+ * The files of one device's cache.
+ *
+ * @param cacheFile the image's bytes at their own offsets
+ * @param bitmapFile which blocks are there
+ * @since 0.1
+ */
+public record CachePair(Path cacheFile, Path bitmapFile) {
+
+  /**
+   * Checks that there are two files.
+   *
+   * @param cacheFile see the record
+   * @param bitmapFile see the record
+   * @throws IllegalArgumentException if both are the same path
+   */
+  public CachePair {
+    Objects.requireNonNull(cacheFile, "cacheFile");
+    Objects.requireNonNull(bitmapFile, "bitmapFile");
+    if (cacheFile.toAbsolutePath().normalize().equals(bitmapFile.toAbsolutePath().normalize())) {
+      throw new IllegalArgumentException(
+          "cache file and bitmap file are one: cacheFile=" + cacheFile);
+    }
+  }
+
+  /**
+   * Gives the pair of a place under the user's cache directory; the same place, the same pair.
+   *
+   * <p>The directory is {@code $XDG_CACHE_HOME/uloop}, else {@code ~/.cache/uloop} (XDG Base
+   * Directory Specification). The files are named after the place's last part and a digest of the
+   * whole.
+   *
+   * @param place a URI or an absolute path
+   * @return the pair; nothing is created
+   */
+  public static CachePair inUserCache(String place) {
+    return inUserCache(place, System.getenv(), System.getProperty("user.home", "."));
+  }
+
+  static CachePair inUserCache(String place, Map<String, String> environment, String home) {
+    String xdg = environment.getOrDefault("XDG_CACHE_HOME", "");
+    // The specification says to ignore a relative path.
+    Path base = xdg.startsWith("/") ? Path.of(xdg) : Path.of(home, ".cache");
+    String name = place.replaceFirst("[?#].*$", "").replaceFirst("/+$", "");
+    name = name.substring(name.lastIndexOf('/') + 1).replaceAll("[^A-Za-z0-9._-]", "_");
+    name = name.substring(0, Math.min(name.length(), 80));
+    Path directory = base.resolve("uloop");
+    String stem = (name.isEmpty() ? "image" : name) + "-" + digest(place);
+    return new CachePair(
+        directory.resolve(stem + ".cache"), directory.resolve(stem + ".bitmap"));
+  }
+
+  private static String digest(String text) {
+    try {
+      byte[] hash =
+          MessageDigest.getInstance("SHA-256").digest(text.getBytes(StandardCharsets.UTF_8));
+      return HexFormat.of().formatHex(hash, 0, 8);
+    } catch (NoSuchAlgorithmException e) {
+      throw new AssertionError("every JDK has SHA-256", e);
+    }
+  }
+
+  /**
+   * Gives the file that says what the pair was made from.
+   *
+   * @return the bitmap file's path with {@code .meta} added
+   */
+  public Path sidecarFile() {
+    return sibling(".meta");
+  }
+
+  /**
+   * Gives the file of checksums, one CRC32C per block.
+   *
+   * @return the bitmap file's path with {@code .crc} added
+   */
+  public Path checksumFile() {
+    return sibling(".crc");
+  }
+
+  private Path sibling(String suffix) {
+    return bitmapFile.resolveSibling(bitmapFile.getFileName() + suffix);
+  }
+}
