@@ -57,8 +57,7 @@ public record CachePair(Path cacheFile, Path bitmapFile) {
     name = name.substring(0, Math.min(name.length(), 80));
     Path directory = base.resolve("uloop");
     String stem = (name.isEmpty() ? "image" : name) + "-" + digest(place);
-    return new CachePair(
-        directory.resolve(stem + ".cache"), directory.resolve(stem + ".bitmap"));
+    return new CachePair(directory.resolve(stem + ".cache"), directory.resolve(stem + ".bitmap"));
   }
 
   private static String digest(String text) {
