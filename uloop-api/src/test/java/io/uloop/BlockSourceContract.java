@@ -5,6 +5,7 @@ import static java.util.concurrent.TimeUnit.SECONDS;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
@@ -39,11 +40,11 @@ public abstract class BlockSourceContract {
 
   private static final int LARGE = (1 << 20) + 777;
 
-  private final List<AutoCloseable> opened = new ArrayList<>();
+  private final List<Closeable> opened = new ArrayList<>();
   private Random random = new Random(0);
 
   /** The place that a source takes its bytes from, for one test. */
-  protected interface Origin extends AutoCloseable {
+  protected interface Origin extends Closeable {
     /** Opens the source, read-only. */
     BlockSource open() throws IOException;
 
@@ -54,7 +55,7 @@ public abstract class BlockSourceContract {
 
     /** Takes down what was set up. */
     @Override
-    default void close() throws Exception {}
+    default void close() throws IOException {}
   }
 
   /**
@@ -75,7 +76,7 @@ public abstract class BlockSourceContract {
   }
 
   @AfterEach
-  final void closeAll() throws Exception {
+  final void closeAll() throws IOException {
     for (int i = opened.size() - 1; i >= 0; i--) {
       opened.get(i).close();
     }
