@@ -124,7 +124,8 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
 
   @Override
   public void accept(ByteBuffer piece) throws IOException {
-    if (table.isCancelled(fetch)) {
+    // Not within a block, whose beginning would have to be fetched again.
+    if (staging.position() == 0 && table.isCancelled(fetch)) {
       throw new Cancelled();
     }
     counters.bytesFetched.add(piece.remaining());
