@@ -31,7 +31,7 @@ final class HotTier {
 
   private static final int SIGHTINGS = 4;
   private static final int SKETCH_SLOTS = 1 << 14;
-  private static final int LEAF_SHIFT = 10;
+  private static final int PROBES = 4;
   private static final VarHandle HOLDERS;
 
   static {
@@ -76,7 +76,10 @@ final class HotTier {
   private final Geometry geometry;
   private final PooledByteBufAllocator memory =
       new PooledByteBufAllocator(true, 0, 1, 8192, 8, 0, 0, false);
-  private final AtomicReferenceArray<@Nullable AtomicReferenceArray<@Nullable Copy>> slots;
+
+  /** A hash table without chains: a copy is in one of {@link #PROBES} slots, or not here at all. */
+  private final AtomicReferenceArray<@Nullable Copy> slots;
+
   private final Cache<Copy, Copy> policy;
   private final short[] sightings = new short[SKETCH_SLOTS];
   private volatile boolean closed;
@@ -100,20 +103,31 @@ final class HotTier {
 
   private void removed(@Nullable Copy key, @Nullable Copy copy, RemovalCause cause) {
     if (copy != null) {
-      AtomicReferenceArray<@Nullable Copy> leaf = leaf(copy.block);
-      if (leaf != null) {
-        leaf.compareAndSet(inLeaf(copy.block), copy, null);
+      int first = firstSlot(copy.block);
+      for (int slot = first; slot < first + PROBES; slot++) {
+        slots.compareAndSet(slot, copy, null);
       }
       copy.letGo();
     }
   }
 
-  private @Nullable AtomicReferenceArray<@Nullable Copy> leaf(long block) {
-    return slots.get((int) (block >> LEAF_SHIFT));
+  private static long hash(long block) {
+    return block * 0x9E3779B97F4A7C15L; // 2^64 / golden ratio: Fibonacci hashing
   }
 
-  private static int inLeaf(long block) {
-    return (int) block & ((1 << LEAF_SHIFT) - 1);
+  private int firstSlot(long block) {
+    return (int) ((hash(block) >>> 20) & (slots.length() - PROBES - 1));
+  }
+
+  private @Nullable Copy find(long block) {
+    int first = firstSlot(block);
+    for (int slot = first; slot < first + PROBES; slot++) {
+      Copy copy = slots.get(slot);
+      if (copy != null && copy.block == block) {
+        return copy;
+      }
+    }
+    return null;
   }
 
   /**
@@ -126,8 +140,7 @@ final class HotTier {
     while (done < length) {
       long at = offset + done;
       long block = geometry.blockOf(at);
-      AtomicReferenceArray<@Nullable Copy> leaf = leaf(block);
-      Copy copy = leaf == null ? null : leaf.get(inLeaf(block));
+      Copy copy = find(block);
       if (copy == null || !copy.hold()) {
         return false;
       }
@@ -139,14 +152,14 @@ final class HotTier {
       } finally {
         copy.letGo();
       }
-      policy.getIfPresent(copy);
+      var unused = policy.getIfPresent(copy); // a sign of use
     }
     return true;
   }
 
   /** Notes that a block was read elsewhere, and takes a copy if that happens often. */
   void sighted(long block, CacheData data) {
-    long hash = block * 0x9E3779B97F4A7C15L;
+    long hash = hash(block);
     int slot = (int) (hash >>> 50);
     int tag = (int) (hash >>> 32) & 0xFFF8;
     int seen = sightings[slot] & 0xFFFF;
@@ -161,8 +174,7 @@ final class HotTier {
 
   private void take(long block, CacheData data) {
     int length = (int) (geometry.endBefore(block + 1) - geometry.startOf(block));
-    AtomicReferenceArray<@Nullable Copy> leaf = leafForWriting(block);
-    if (closed || leaf.get(inLeaf(block)) != null) {
+    if (closed || find(block) != null) {
       return;
     }
     ByteBuf owner = memory.directBuffer(geometry.blockSizeBytes());
@@ -173,25 +185,17 @@ final class HotTier {
       copy.letGo(); // the read that comes next finds the same, and says so
       return;
     }
-    if (!leaf.compareAndSet(inLeaf(block), null, copy)) {
-      copy.letGo();
-      return;
+    int first = firstSlot(block);
+    for (int slot = first; slot < first + PROBES; slot++) {
+      if (slots.compareAndSet(slot, null, copy)) {
+        policy.put(copy, copy);
+        if (closed) {
+          close();
+        }
+        return;
+      }
     }
-    policy.put(copy, copy);
-    if (closed) {
-      close();
-    }
-  }
-
-  private AtomicReferenceArray<@Nullable Copy> leafForWriting(long block) {
-    int index = (int) (block >> LEAF_SHIFT);
-    AtomicReferenceArray<@Nullable Copy> leaf = slots.get(index);
-    if (leaf == null) {
-      AtomicReferenceArray<@Nullable Copy> fresh = new AtomicReferenceArray<>(1 << LEAF_SHIFT);
-      AtomicReferenceArray<@Nullable Copy> found = slots.compareAndExchange(index, null, fresh);
-      leaf = found == null ? fresh : found;
-    }
-    return leaf;
+    copy.letGo();
   }
 
   /** Frees everything that no reader holds; readers that do free theirs. */
