@@ -91,7 +91,10 @@ final class HotTier {
    */
   HotTier(Geometry geometry, long maxBytes) {
     this.geometry = geometry;
-    this.slots = new AtomicReferenceArray<>(Math.toIntExact((geometry.blocks() >> LEAF_SHIFT) + 1));
+    long copies = Math.min(geometry.blocks(), maxBytes / geometry.blockSizeBytes()) + 1;
+    // At most half full, so that the probes nearly always find room.
+    int table = (int) Long.highestOneBit(Math.min(1 << 28, copies * 4));
+    this.slots = new AtomicReferenceArray<>(table + PROBES);
     this.policy =
         Caffeine.newBuilder()
             .maximumWeight(maxBytes)
