@@ -130,7 +130,8 @@ public final class FileOrigin implements Closeable {
           start = Math.max(0, size - Long.parseLong(range.group(2)));
         } else {
           start = Long.parseLong(range.group(1));
-          end = range.group(2).isEmpty() ? size : Math.min(size, Long.parseLong(range.group(2)) + 1);
+          end =
+              range.group(2).isEmpty() ? size : Math.min(size, Long.parseLong(range.group(2)) + 1);
         }
         if (start >= end) {
           headers.set("Content-Range", "bytes */" + size);

@@ -47,7 +47,9 @@ final class Launch {
       if (!command.verbose) {
         LaunchLog.show(System.Logger.Level.WARNING);
       }
-      serving.report(command.statsSeconds, ProgressLine.wanted());
+      ProgressLine progress =
+          ProgressLine.wanted() ? new ProgressLine(command.name(), device.size()) : null;
+      serving.report(Reporter.start(device, out, command.statsSeconds, progress));
       return serving.await();
     }
   }
@@ -65,10 +67,6 @@ final class Launch {
     long block = LaunchCommand.bytes("--block-size", command.blockSize);
     if (block > 0) {
       builder.blockSizeBytes(Math.toIntExact(block));
-    }
-    long most = LaunchCommand.bytes("--max-cache", command.maxCache);
-    if (most > 0) {
-      builder.maxCacheBytes(most);
     }
     return builder.open();
   }

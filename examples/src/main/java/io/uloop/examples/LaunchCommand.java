@@ -25,6 +25,7 @@ import picocli.CommandLine.ParseResult;
  * Failures are one line on standard error.
  */
 @Command(
+    mixinStandardHelpOptions = true,
     sortOptions = false,
     usageHelpAutoWidth = true,
     footer = {
@@ -42,7 +43,10 @@ final class LaunchCommand {
   @Parameters(index = "0", paramLabel = "device", description = "where to offer the image")
   String device = "";
 
-  @Parameters(index = "1", paramLabel = "source", description = "where the image is: a URL or a path")
+  @Parameters(
+      index = "1",
+      paramLabel = "source",
+      description = "where the image is: a URL or a path")
   String place = "";
 
   @Option(
@@ -74,12 +78,6 @@ final class LaunchCommand {
       paramLabel = "bytes",
       description = "what is kept or not as one (default: 4096, or as the pair is)")
   String blockSize = "0";
-
-  @Option(
-      names = "--max-cache",
-      paramLabel = "bytes",
-      description = "how much of the image to keep at most, as 500M or 2G (default: all)")
-  String maxCache = "0";
 
   @Option(names = "--export", paramLabel = "name", description = "name of the export over NBD")
   String export = "";
@@ -119,18 +117,6 @@ final class LaunchCommand {
       description = "say what happens; stack traces for failures")
   boolean verbose;
 
-  @Option(
-      names = {"-h", "--help"},
-      usageHelp = true,
-      description = "show this help")
-  private boolean help;
-
-  @Option(
-      names = {"-V", "--version"},
-      versionHelp = true,
-      description = "show the version")
-  private boolean version;
-
   private final String name;
   private final CommandLine commandLine;
 
@@ -152,7 +138,7 @@ final class LaunchCommand {
   }
 
   /** Runs the program and ends the process. */
-  void main(String[] args) {
+  void runAndExit(String[] args) {
     System.exit(run(args, System.out, System.err));
   }
 

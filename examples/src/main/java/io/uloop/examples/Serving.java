@@ -2,14 +2,10 @@
 package io.uloop.examples;
 
 import io.uloop.BlockDevice;
-import io.uloop.DeviceStatistics;
 import io.uloop.DeviceTransport.Attachment;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.PrintStream;
-import java.util.concurrent.Executors;
-import java.util.concurrent.ScheduledExecutorService;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -36,9 +32,7 @@ final class Serving implements AutoCloseable {
   private final ReentrantLock lock = new ReentrantLock();
   private @Nullable BlockDevice device;
   private @Nullable Attachment attachment;
-  private @Nullable ScheduledExecutorService reporter;
-  private @Nullable ProgressLine progress;
-  private boolean printStatistics;
+  private @Nullable Reporter reporter;
   private boolean stopped;
   private int code;
 
@@ -68,52 +62,9 @@ final class Serving implements AutoCloseable {
     return device == null ? 0 : device.size();
   }
 
-  /** Begins to report, if anybody wants it. */
-  void report(long statsSeconds, boolean onTerminal) {
-    lock.lock();
-    try {
-      BlockDevice open = device;
-      if (open == null || stopped || (statsSeconds <= 0 && !onTerminal)) {
-        return;
-      }
-      ScheduledExecutorService timer =
-          Executors.newSingleThreadScheduledExecutor(
-              work -> {
-                Thread thread = new Thread(work, "uloop-report-1");
-                thread.setDaemon(true);
-                return thread;
-              });
-      reporter = timer;
-      if (statsSeconds > 0) {
-        printStatistics = true;
-        timer.scheduleAtFixedRate(
-            () -> print(open.statistics()), statsSeconds, statsSeconds, TimeUnit.SECONDS);
-      }
-      if (onTerminal) {
-        ProgressLine line = new ProgressLine(program, open.size());
-        progress = line;
-        timer.scheduleAtFixedRate(
-            () -> line.show(open.statistics()), 0, 500, TimeUnit.MILLISECONDS);
-      }
-    } finally {
-      lock.unlock();
-    }
-  }
-
-  private void print(DeviceStatistics now) {
-    out.println(
-        "stats reads=%d bytes-read=%d hits=%d misses=%d joins=%d fetches=%d bytes-fetched=%d"
-                .formatted(
-                    now.reads(),
-                    now.bytesRead(),
-                    now.hits(),
-                    now.misses(),
-                    now.joins(),
-                    now.fetches(),
-                    now.bytesFetched())
-            + " fetch-failures=%d present-bytes=%d hit-ratio=%.4f"
-                .formatted(now.fetchFailures(), now.presentBytes(), now.hitRatio()));
-    out.flush();
+  /** Takes over what reports of it. */
+  void report(Reporter reporter) {
+    locked(() -> this.reporter = reporter);
   }
 
   /**
@@ -137,15 +88,9 @@ final class Serving implements AutoCloseable {
         return code;
       }
       stopped = true;
-      if (reporter != null) {
-        reporter.shutdownNow();
-      }
-      if (progress != null) {
-        progress.close();
-      }
       IOException failure = close(attachment, null);
-      if (printStatistics && device != null) {
-        print(device.statistics());
+      if (reporter != null) {
+        reporter.close();
       }
       failure = close(device, failure);
       if (failure != null) {

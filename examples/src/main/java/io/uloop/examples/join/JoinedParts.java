@@ -12,6 +12,7 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.NavigableMap;
 import java.util.Optional;
 import java.util.TreeMap;
 
@@ -25,12 +26,12 @@ import java.util.TreeMap;
 final class JoinedParts implements BlockSource {
 
   private final String uri;
-  private final TreeMap<Long, Path> parts; // by the offset of the first byte
+  private final NavigableMap<Long, Path> parts; // by the offset of the first byte
   private final long size;
   private final Validator validator;
   private volatile boolean closed;
 
-  private JoinedParts(String uri, TreeMap<Long, Path> parts, long size, String newest) {
+  private JoinedParts(String uri, NavigableMap<Long, Path> parts, long size, String newest) {
     this.uri = uri;
     this.parts = parts;
     this.size = size;
@@ -38,7 +39,7 @@ final class JoinedParts implements BlockSource {
   }
 
   static JoinedParts open(String uri, Path image) throws IOException {
-    TreeMap<Long, Path> parts = new TreeMap<>();
+    NavigableMap<Long, Path> parts = new TreeMap<>();
     long size = 0;
     String newest = "";
     for (int number = 0; ; number++) {
