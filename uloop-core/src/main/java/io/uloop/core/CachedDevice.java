@@ -106,7 +106,7 @@ public final class CachedDevice implements BlockDevice {
     long block = geometry.blockSizeBytes();
     long unit = Math.max(1, builder.fetchBytes / block);
     long most = Math.max(unit, preferred / block);
-    return new FetchTable.Shape(unit, most, most, Math.max(1, unit / 4));
+    return new FetchTable.Shape(unit, most, most, unit / 4);
   }
 
   /**
