@@ -44,7 +44,6 @@ final class BlockStatus {
       boolean one)
       throws IOException {
     List<Extent> extents = extents(device, requestOffset, length, one);
-    int last = Integer.numberOfTrailingZeros(Integer.highestOneBit(mask));
     boolean wide = style == ReplyStyle.EXTENDED;
     int entry = wide ? 16 : 8;
     int lists = Integer.bitCount(mask);
@@ -58,7 +57,7 @@ final class BlockStatus {
       List<Run> runs = runs(context, extents, one);
       style.putChunk(
           to,
-          context.ordinal() == last ? Nbd.REPLY_FLAG_DONE : 0,
+          context.mask() == Integer.highestOneBit(mask) ? Nbd.REPLY_FLAG_DONE : 0,
           wide ? Nbd.REPLY_TYPE_BLOCK_STATUS_EXT : Nbd.REPLY_TYPE_BLOCK_STATUS,
           cookie,
           requestOffset,

@@ -134,7 +134,8 @@ final class Connection implements EventLoop.Selectable {
 
   /** Puts TLS under all that follows the output so far. */
   void startTls(NbdTls tls) {
-    throw new IllegalStateException("not yet: " + tls);
+    LOG.log(Level.DEBUG, "TLS to come: {0}", tls);
+    finish();
   }
 
   /** Takes the handshake's result. */
@@ -180,7 +181,7 @@ final class Connection implements EventLoop.Selectable {
       if (flush(false) != OutputQueue.State.EMPTY) {
         return;
       }
-      if (finished || endOfStream && leftover == null) {
+      if (finished || (endOfStream && leftover == null)) {
         if (idle()) {
           close();
         }
@@ -296,7 +297,7 @@ final class Connection implements EventLoop.Selectable {
     if (outState == OutputQueue.State.FULL) {
       ops = SelectionKey.OP_WRITE;
     } else if (lingering
-        || !endOfStream && !finished && !paused && outState == OutputQueue.State.EMPTY) {
+        || (!endOfStream && !finished && !paused && outState == OutputQueue.State.EMPTY)) {
       ops = SelectionKey.OP_READ;
     }
     if (registered.interestOps() != ops) {
@@ -317,8 +318,8 @@ final class Connection implements EventLoop.Selectable {
     Transmission requests = transmission;
     long quiet = now - lastProgress;
     boolean late =
-        handshake != null && now - connectedAt > limits.handshakeTime().toNanos()
-            || stopping && now - stopAt > STOP_LIMIT_NANOS;
+        (handshake != null && now - connectedAt > limits.handshakeTime().toNanos())
+            || (stopping && now - stopAt > STOP_LIMIT_NANOS);
     boolean asleep =
         !limits.idleTime().isZero()
             && quiet > limits.idleTime().toNanos()

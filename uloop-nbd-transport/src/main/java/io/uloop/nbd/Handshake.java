@@ -39,8 +39,8 @@ final class Handshake {
   /** What was agreed; forgotten at STARTTLS. */
   private ReplyStyle style = ReplyStyle.SIMPLE;
 
-  /** The export that the contexts were chosen for, and their masks. */
-  private @Nullable NbdExport contextsOf;
+  /** The name of the export that the contexts were chosen for, and their masks. */
+  private @Nullable String contextsOf;
 
   private int contexts;
 
@@ -246,7 +246,7 @@ final class Handshake {
     }
     for (MetaContext context : MetaContext.values()) {
       boolean asked =
-          !set && query.queries().isEmpty()
+          (!set && query.queries().isEmpty())
               || query.queries().stream().anyMatch(q -> context.matches(q, !set));
       if (asked) {
         byte[] name = context.bytes();
@@ -257,7 +257,7 @@ final class Handshake {
       }
     }
     if (set) {
-      contextsOf = export.get();
+      contextsOf = export.get().name();
     }
     reply(option, Nbd.REP_ACK);
   }
@@ -325,7 +325,7 @@ final class Handshake {
   }
 
   private int chosenFor(NbdExport export) {
-    return contextsOf == export ? contexts : 0;
+    return export.name().equals(contextsOf) ? contexts : 0;
   }
 
   private void enter(NbdExport export) {

@@ -63,11 +63,9 @@ final class ListenPlace {
 
   private static String host(String place) {
     String rest = place.substring(TCP.length());
+    int bracket = rest.indexOf(']');
     int colon = rest.lastIndexOf(':');
-    String host =
-        colon <= rest.indexOf(']') && rest.indexOf(']') >= 0 || colon < 0
-            ? rest
-            : rest.substring(0, colon);
+    String host = colon > bracket ? rest.substring(0, colon) : rest;
     return host.startsWith("[") && host.endsWith("]") ? host.substring(1, host.length() - 1) : host;
   }
 

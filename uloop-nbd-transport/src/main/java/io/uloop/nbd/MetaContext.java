@@ -5,23 +5,25 @@ import io.uloop.Extent;
 import java.nio.charset.StandardCharsets;
 
 /**
- * What a client may ask about a range; the ordinal plus one is the id on the wire.
+ * What a client may ask about a range.
  *
  * <p><b>Source:</b> proto.md, "Metadata querying". {@code x-uloop:cached} is this server's own: bit
  * 0 is set where a read does not need the source.
  */
 enum MetaContext {
   /** Holes and zeroes. */
-  ALLOCATION("base:allocation"),
+  ALLOCATION(1, "base:allocation"),
   /** Which parts are local. */
-  CACHED("x-uloop:cached");
+  CACHED(2, "x-uloop:cached");
 
   /** The only bit of {@link #CACHED}: this range is read without asking the source. */
   static final int STATE_CACHED = 1;
 
+  private final int id;
   private final String text;
 
-  MetaContext(String text) {
+  MetaContext(int id, String text) {
+    this.id = id;
     this.text = text;
   }
 
@@ -35,11 +37,11 @@ enum MetaContext {
 
   /** Gives the number that stands for this one in transmission; never zero. */
   int id() {
-    return ordinal() + 1;
+    return id;
   }
 
   int mask() {
-    return 1 << ordinal();
+    return 1 << (id - 1);
   }
 
   /** Tells what an extent is in this context. */
@@ -57,6 +59,6 @@ enum MetaContext {
    */
   boolean matches(String query, boolean wildcards) {
     return query.equals(text)
-        || wildcards && query.equals(text.substring(0, text.indexOf(':') + 1));
+        || (wildcards && query.equals(text.substring(0, text.indexOf(':') + 1)));
   }
 }

@@ -144,7 +144,7 @@ final class Transmission {
         connection.finish();
         return true;
       }
-      if (!start(in)) {
+      if (!start()) {
         in.position(start);
         return false;
       }
@@ -152,7 +152,7 @@ final class Transmission {
   }
 
   /** Starts the request just decoded; false if it has to wait. */
-  private boolean start(ByteBuffer in) throws IOException {
+  private boolean start() throws IOException {
     long payloadBytes = payloadBytes();
     Errno wrong = check();
     if (payloadBytes > 0) {
@@ -226,8 +226,8 @@ final class Transmission {
     if (writing && (flags & Nbd.FLAG_READ_ONLY) != 0) {
       return Errno.EPERM;
     }
-    if (request.type == Nbd.CMD_TRIM && (flags & Nbd.FLAG_SEND_TRIM) == 0
-        || request.type == Nbd.CMD_WRITE && extended && !request.has(Nbd.CMD_FLAG_PAYLOAD_LEN)) {
+    if ((request.type == Nbd.CMD_TRIM && (flags & Nbd.FLAG_SEND_TRIM) == 0)
+        || (request.type == Nbd.CMD_WRITE && extended && !request.has(Nbd.CMD_FLAG_PAYLOAD_LEN))) {
       return Errno.EINVAL;
     }
     if (request.type == Nbd.CMD_WRITE_ZEROES) {
@@ -363,7 +363,7 @@ final class Transmission {
   boolean mayHold(long bytes) {
     NbdLimits limits = server.limits();
     if (inFlight >= limits.requestsInFlight()
-        || charged > 0 && charged + bytes > limits.connectionBytes()
+        || (charged > 0 && charged + bytes > limits.connectionBytes())
         || !server.budget().take(bytes, resume)) {
       return false;
     }
