@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.examples;
 
-import io.uloop.UloopException;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.nio.file.FileSystemException;
 import picocli.CommandLine;
 import picocli.CommandLine.ParameterException;
 
@@ -110,9 +110,13 @@ final class LaunchCommand {
     return code;
   }
 
-  /** Says what happened, in one line; what is not ours to explain is shown with its type. */
+  /** Says what happened, in one line; with the type where the message alone would not do. */
   static String oneLine(Throwable e) {
-    boolean explained = e instanceof UloopException || e instanceof IllegalArgumentException;
+    boolean explained =
+        e.getMessage() != null
+            && (e instanceof IOException || e instanceof IllegalArgumentException)
+            // Their message is only the path.
+            && !(e instanceof FileSystemException);
     String text = explained ? String.valueOf(e.getMessage()) : e.toString();
     return text.replaceAll("\\s*\\R\\s*", "; ");
   }
