@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/** NBD. */
+/** Offers block devices over NBD, and to the kernel. */
 @NullMarked
 package io.uloop.nbd;
 

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import io.uloop.http.AttemptFailure.Kind;
+import java.io.IOException;
+import java.io.InputStream;
+import org.apache.hc.core5.http.ClassicHttpResponse;
+import org.apache.hc.core5.http.Header;
+import org.apache.hc.core5.http.HttpEntity;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One request's answer, its head read and its body not.
+ *
+ * <p><b>Ownership:</b> whoever gets one ends it, with {@link #reuse} or {@link #close}; both may be
+ * called again.
+ */
+final class Exchange implements AutoCloseable {
+
+  // A body of this size is read and thrown away to keep the connection; a longer one costs more
+  // than a new connection does.
+  private static final int MOST_DISCARDED_BYTES = 16 * 1024;
+
+  private final Transport transport;
+  private final Transport.Lease lease;
+  private final ClassicHttpResponse response;
+  private final boolean keepAlive;
+
+  Exchange(
+      Transport transport, Transport.Lease lease, ClassicHttpResponse response, boolean keepAlive) {
+    this.transport = transport;
+    this.lease = lease;
+    this.response = response;
+    this.keepAlive = keepAlive;
+  }
+
+  int status() {
+    return response.getCode();
+  }
+
+  /** Gives status and reason as they may be shown. */
+  String statusLine() {
+    String reason = response.getReasonPhrase();
+    return reason == null || reason.isEmpty()
+        ? Integer.toString(status())
+        : status() + " " + Text.printable(reason);
+  }
+
+  /** Gives a header's value; null if it is not there. */
+  @Nullable String header(String name) {
+    Header header = response.getFirstHeader(name);
+    String value = header == null ? null : header.getValue();
+    return value == null ? null : value.trim();
+  }
+
+  /** Gives the body's length as the head says it; -1 if it does not. */
+  long contentLength() {
+    HttpEntity entity = response.getEntity();
+    return entity == null ? 0 : entity.getContentLength();
+  }
+
+  /** Gives the body, framing removed. */
+  InputStream body() throws AttemptFailure {
+    HttpEntity entity = response.getEntity();
+    if (entity == null) {
+      return InputStream.nullInputStream();
+    }
+    try {
+      return entity.getContent();
+    } catch (IOException e) {
+      throw new AttemptFailure(Kind.BROKEN, Text.ofFailure(e), e);
+    }
+  }
+
+  /** Limits how long one read of the body may wait. */
+  void socketTimeout(long millis) {
+    lease.socketTimeout(millis);
+  }
+
+  /**
+   * Ends the exchange after the whole range was read, and keeps the connection if that is possible.
+   */
+  void reuse() {
+    if (keepAlive) {
+      transport.giveBack(lease, header("Keep-Alive"));
+    } else {
+      close();
+    }
+  }
+
+  /** Ends the exchange whose body nobody wants, and keeps the connection if that is cheap. */
+  void discard() {
+    long length = contentLength();
+    if (!keepAlive || length < 0 || length > MOST_DISCARDED_BYTES) {
+      close();
+      return;
+    }
+    try {
+      InputStream body = body();
+      body.skipNBytes(length);
+      reuse();
+    } catch (IOException | AttemptFailure e) {
+      // The answer's head was all that mattered.
+      close();
+    }
+  }
+
+  /** Ends the exchange and its connection. */
+  @Override
+  public void close() {
+    transport.drop(lease);
+  }
+}

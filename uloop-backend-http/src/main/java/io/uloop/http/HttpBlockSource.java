@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import io.uloop.BlockSource;
+import io.uloop.ReadSink;
+import io.uloop.SourceIdentity;
+import io.uloop.http.AttemptFailure.Kind;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A read-only source behind an http or https URL whose server serves byte ranges.
+ *
+ * <p>See the package's description for the way of a read and the guarantees.
+ *
+ * <p><b>Threads:</b> any; up to {@link #parallelism} reads at once, each on the thread that calls.
+ *
+ * <p><b>Errors:</b> as {@link BlockSource} says; every message names the URL without secrets, the
+ * range, and what the server answered.
+ *
+ * @since 0.1
+ */
+public final class HttpBlockSource implements BlockSource {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.http");
+  private static final AtomicInteger COUNT = new AtomicInteger();
+  // What cannot be reached at open is said soon: a wrong port should not cost a whole timeout.
+  private static final int PROBE_TRIES = 3;
+
+  private final HttpSourceConfig config;
+  private final Transport transport;
+  private final Watchdog watchdog;
+  private final BufferPool buffers = new BufferPool();
+  private final Origin origin;
+  private final Generation generation;
+  private final SourceIdentity identity;
+  private volatile boolean closed;
+
+  private HttpBlockSource(HttpSourceConfig config) throws IOException {
+    this.config = config;
+    transport =
+        new Transport(
+            config.connections() + 1,
+            TimeUnit.NANOSECONDS.toMillis(config.connectNanos()),
+            TimeUnit.NANOSECONDS.toMillis(config.answerNanos()),
+            new LazyTls());
+    watchdog = new Watchdog("uloop-http-" + COUNT.incrementAndGet(), transport::closeOldIdle);
+    HttpUrl url = config.url();
+    origin = new Origin(url, config, transport, new Circuit(System::nanoTime, System.nanoTime()));
+    try {
+      generation = probe(origin);
+    } catch (IOException | RuntimeException e) {
+      close();
+      throw e;
+    }
+    origin.pin(generation);
+    identity = new SourceIdentity(url.identity(), generation.size(), generation.validator());
+    LOG.log(
+        generation.validator().isPresent()
+            ? System.Logger.Level.DEBUG
+            : System.Logger.Level.WARNING,
+        () ->
+            origin.shown()
+                + ": "
+                + generation.size()
+                + " bytes, "
+                + generation
+                    .validator()
+                    .map(v -> "known by " + v)
+                    .orElse("known by its size alone, as the server sends no validator"));
+  }
+
+  /**
+   * Opens a source: asks the server for size, validator and one byte.
+   *
+   * @param config the URL and how to read it
+   * @return the source; the caller closes it
+   * @throws io.uloop.SourceUnavailableException if the server cannot be reached
+   * @throws io.uloop.SourceRefusedException if it does not give the image, or not in ranges
+   * @throws io.uloop.SourceProtocolException if its answers make no sense
+   * @throws InterruptedIOException if the thread was interrupted
+   * @throws IOException if it fails otherwise
+   */
+  public static HttpBlockSource open(HttpSourceConfig config) throws IOException {
+    return new HttpBlockSource(config);
+  }
+
+  private Generation probe(Origin target) throws IOException {
+    long deadline = System.nanoTime() + config.timeout().toNanos();
+    for (int tries = 1; ; tries++) {
+      try {
+        return new Probe(target, (o, method, range) -> probeRequest(o, method, range, deadline))
+            .run();
+      } catch (AttemptFailure e) {
+        boolean again =
+            (e.kind() == Kind.UNREACHABLE || e.kind() == Kind.BROKEN || e.kind() == Kind.STALE)
+                && tries < PROBE_TRIES
+                && deadline - System.nanoTime() > 0;
+        if (!again) {
+          throw e.toUloopException("open " + target.shown());
+        }
+        LockSupport.parkNanos(this, target.circuit().backoff(tries - 1));
+      }
+    }
+  }
+
+  private Exchange probeRequest(Origin target, String method, @Nullable String range, long deadline)
+      throws AttemptFailure, InterruptedIOException {
+    Attempt attempt = new Attempt(Math.min(deadline, System.nanoTime() + config.answerNanos()));
+    watchdog.add(attempt);
+    try {
+      return target.send(method, range, attempt);
+    } finally {
+      watchdog.remove(attempt);
+    }
+  }
+
+  @Override
+  public long size() {
+    return generation.size();
+  }
+
+  @Override
+  public SourceIdentity identity() {
+    return identity;
+  }
+
+  @Override
+  public int preferredFetchBytes() {
+    return config.fetchBytes();
+  }
+
+  @Override
+  public int parallelism() {
+    return config.connections();
+  }
+
+  @Override
+  public void read(long offset, ByteBuffer dst) throws IOException {
+    read(offset, dst.remaining(), dst::put);
+  }
+
+  @Override
+  public void read(long offset, long length, ReadSink sink) throws IOException {
+    if (closed) {
+      throw new ClosedChannelException();
+    }
+    if (length > 0) {
+      new RangeRead(this, offset, length, sink).run();
+    }
+  }
+
+  HttpSourceConfig config() {
+    return config;
+  }
+
+  Transport transport() {
+    return transport;
+  }
+
+  Watchdog watchdog() {
+    return watchdog;
+  }
+
+  BufferPool buffers() {
+    return buffers;
+  }
+
+  Origin origin() {
+    return origin;
+  }
+
+  Generation generation() {
+    return generation;
+  }
+
+  boolean closed() {
+    return closed;
+  }
+
+  @Override
+  public void close() {
+    closed = true;
+    watchdog.close();
+    transport.close();
+    origin.circuit().wake();
+  }
+
+  @Override
+  public String toString() {
+    return origin.shown();
+  }
+}

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import io.uloop.Validator;
+import io.uloop.http.AttemptFailure.Kind;
+import java.io.InterruptedIOException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.apache.hc.client5.http.HttpRoute;
+import org.apache.hc.core5.http.Header;
+import org.apache.hc.core5.http.HttpHost;
+import org.apache.hc.core5.http.message.BasicHeader;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One URL of the image and what has been learnt about it: where its redirects end, whether its
+ * server is up, what its image was at open.
+ *
+ * <p><b>Threads:</b> any. The volatile fields are independent of each other; each is replaced as a
+ * whole, and two threads that replace one at a time both bring something right.
+ */
+final class Origin {
+
+  private static final String USER_AGENT = "uloop";
+
+  private final HttpUrl first;
+  private final HttpSourceConfig config;
+  private final Transport transport;
+  private final Circuit circuit;
+  private volatile @Nullable Generation pinned;
+  private volatile boolean preconditions = true;
+  private volatile Place place;
+
+  Origin(HttpUrl first, HttpSourceConfig config, Transport transport, Circuit circuit) {
+    this.first = first;
+    this.config = config;
+    this.transport = transport;
+    this.circuit = circuit;
+    this.place = placeOf(first, false, Optional.empty());
+  }
+
+  HttpUrl url() {
+    return first;
+  }
+
+  Circuit circuit() {
+    return circuit;
+  }
+
+  /** Gives what the image was at open; null before {@link #pin}. */
+  @Nullable Generation pinned() {
+    return pinned;
+  }
+
+  /** Says what the image is; from now on requests carry it as a precondition. */
+  void pin(Generation generation) {
+    pinned = generation;
+    rebuild();
+  }
+
+  /**
+   * Stops sending preconditions, after the server answered 412: either the image has changed, and
+   * the next answer will show how, or the server has preconditions wrong.
+   */
+  void dropPreconditions() {
+    preconditions = false;
+    rebuild();
+  }
+
+  /** Goes back to the first URL, and tells whether a redirect had led away from it. */
+  boolean forgetRedirects() {
+    boolean redirected = place.redirected();
+    place = placeOf(first, false, validator());
+    return redirected;
+  }
+
+  /** Makes new credentials, and tells whether there are any. */
+  boolean renewCredentials() {
+    return false;
+  }
+
+  private void rebuild() {
+    Place now = place;
+    place = placeOf(now.url(), now.redirected(), validator());
+  }
+
+  private Optional<Validator> validator() {
+    Generation generation = pinned;
+    return generation == null || !preconditions ? Optional.empty() : generation.validator();
+  }
+
+  private Place placeOf(HttpUrl url, boolean redirected, Optional<Validator> validator) {
+    List<Header> headers = new ArrayList<>();
+    headers.add(new BasicHeader("Host", url.authority()));
+    headers.add(new BasicHeader("User-Agent", USER_AGENT));
+    // The bytes as they are: a coded body has other offsets.
+    headers.add(new BasicHeader("Accept-Encoding", "identity"));
+    validator.ifPresent(
+        v ->
+            headers.add(
+                new BasicHeader(
+                    v.kind() == Validator.Kind.ETAG ? "If-Match" : "If-Unmodified-Since",
+                    v.value())));
+    HttpHost host = new HttpHost(url.scheme(), url.host(), url.port());
+    return new Place(
+        url, redirected, new HttpRoute(host, null, url.secure()), false, List.copyOf(headers));
+  }
+
+  /**
+   * Sends a request to where the last one ended, and follows redirects.
+   *
+   * @param method GET or HEAD
+   * @param range the value of the Range header, if one is wanted
+   * @param attempt told each connection
+   * @return the exchange, no redirect; the caller ends it
+   */
+  Exchange send(String method, @Nullable String range, Attempt attempt)
+      throws AttemptFailure, InterruptedIOException {
+    Place to = place;
+    for (int hops = 0; ; hops++) {
+      Exchange answer = transport.send(to, method, range, attempt);
+      if (!isRedirect(answer.status())) {
+        if (hops > 0) {
+          place = to;
+        }
+        return answer;
+      }
+      String location = answer.header("Location");
+      String line = answer.statusLine();
+      answer.discard();
+      if (location == null) {
+        throw new AttemptFailure(Kind.PROTOCOL, line + " without Location");
+      }
+      if (hops >= config.maxRedirects()) {
+        throw new AttemptFailure(Kind.REFUSED, "more than " + config.maxRedirects() + " redirects");
+      }
+      to = follow(to.url(), location);
+    }
+  }
+
+  private static boolean isRedirect(int status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+  }
+
+  private Place follow(HttpUrl from, String location) throws AttemptFailure {
+    HttpUrl to;
+    try {
+      to = from.resolve(location);
+    } catch (IllegalArgumentException e) {
+      throw new AttemptFailure(Kind.REFUSED, "redirected to what is no http or https URL", e);
+    }
+    if (from.secure() && !to.secure() && !config.allowDowngrade()) {
+      throw new AttemptFailure(
+          Kind.REFUSED,
+          "redirected from https to " + to.shown() + "; set http.allow-downgrade to follow");
+    }
+    return placeOf(to, true, validator());
+  }
+
+  /** Gives the URL as it may be shown, and where redirects led if they did. */
+  String shown() {
+    Place now = place;
+    return now.redirected() ? first.shown() + " -> " + now.url().shown() : first.shown();
+  }
+}

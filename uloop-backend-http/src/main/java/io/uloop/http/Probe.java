@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import io.uloop.Validator;
+import io.uloop.http.AttemptFailure.Kind;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Finds out size and validator of an image, and that its server serves ranges of it.
+ *
+ * <p>Two requests: HEAD, which some servers refuse, answer wrongly or without what matters; and a
+ * GET of the first byte, which is the same kind of request that every read will be, so its answer
+ * has the last word. HEAD stays for what a range cannot say: an empty image, a total of {@code *}.
+ */
+final class Probe {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.http");
+
+  private final Origin origin;
+  private final Requests requests;
+
+  /** Runs one request under the watch of the source. */
+  @FunctionalInterface
+  interface Requests {
+    /** Sends it; see {@link Origin#send}. */
+    Exchange send(Origin origin, String method, @Nullable String range)
+        throws AttemptFailure, InterruptedIOException;
+  }
+
+  Probe(Origin origin, Requests requests) {
+    this.origin = origin;
+    this.requests = requests;
+  }
+
+  /** What HEAD said; -1 and empty if it said nothing. */
+  private record Head(long size, Optional<Validator> validator) {}
+
+  Generation run() throws AttemptFailure, InterruptedIOException {
+    Head head = head();
+    Exchange answer = requests.send(origin, "GET", "bytes=0-0");
+    try {
+      return judge(head, answer);
+    } finally {
+      // Whatever judge has not ended.
+      answer.close();
+    }
+  }
+
+  private Head head() throws InterruptedIOException, AttemptFailure {
+    try {
+      Exchange answer = requests.send(origin, "HEAD", null);
+      try {
+        if (answer.status() != 200) {
+          return new Head(-1, Optional.empty());
+        }
+        return new Head(headSize(answer), Generation.validatorOf(answer));
+      } finally {
+        answer.discard();
+      }
+    } catch (AttemptFailure e) {
+      if (e.kind() == Kind.REFUSED) {
+        throw e;
+      }
+      // Some servers drop the connection on HEAD; GET tells whether this one is up.
+      LOG.log(System.Logger.Level.DEBUG, () -> origin.shown() + ": HEAD: " + e.what());
+      return new Head(-1, Optional.empty());
+    }
+  }
+
+  private static long headSize(Exchange answer) {
+    String length = answer.header("Content-Length");
+    try {
+      return length == null || answer.header("Content-Encoding") != null
+          ? -1
+          : Math.max(-1, Long.parseLong(length));
+    } catch (NumberFormatException e) {
+      return -1;
+    }
+  }
+
+  private Generation judge(Head head, Exchange answer) throws AttemptFailure {
+    Optional<Validator> validator = Generation.validatorOf(answer);
+    switch (answer.status()) {
+      case 206 -> {
+        return fromPartial(head, answer, validator);
+      }
+      case 200 -> {
+        long size = answer.contentLength();
+        if (size == 0 || size == 1) {
+          // Nothing, or the range is the whole: an answer that is right.
+          Generation generation = new Generation(size, validator);
+          if (size == 1) {
+            Answers.bytesToTake(answer, generation, 0, 0);
+          }
+          answer.discard();
+          return generation;
+        }
+        throw new AttemptFailure(
+            Kind.NO_RANGES,
+            "the server does not serve byte ranges: it answered 200 to a request for one byte"
+                + (size < 0 ? "" : " of " + size));
+      }
+      case 416 -> {
+        String value = answer.header("Content-Range");
+        long total =
+            value == null ? -1 : ContentRange.parse(value).map(ContentRange::total).orElse(-1L);
+        answer.discard();
+        if (total == 0 || (total < 0 && head.size() == 0)) {
+          return new Generation(0, validator.isPresent() ? validator : head.validator());
+        }
+        throw new AttemptFailure(Kind.NO_RANGES, "416 for the first byte");
+      }
+      default -> {
+        AttemptFailure refusal = Answers.refusal(answer);
+        answer.discard();
+        throw refusal;
+      }
+    }
+  }
+
+  private Generation fromPartial(Head head, Exchange answer, Optional<Validator> validator)
+      throws AttemptFailure {
+    String value = answer.header("Content-Range");
+    ContentRange range = value == null ? null : ContentRange.parse(value).orElse(null);
+    long size = range != null && range.total() >= 0 ? range.total() : head.size();
+    if (size < 1) {
+      throw new AttemptFailure(Kind.REFUSED, "the server does not tell the size of the image");
+    }
+    if (head.size() >= 0 && head.size() != size) {
+      long headSize = head.size();
+      LOG.log(
+          System.Logger.Level.WARNING,
+          () ->
+              origin.shown()
+                  + ": HEAD says "
+                  + headSize
+                  + " bytes, a range says "
+                  + size
+                  + "; the range is believed");
+    }
+    Generation generation = new Generation(size, validator);
+    if (Answers.bytesToTake(answer, generation, 0, 0) != 1) {
+      throw new AttemptFailure(Kind.PROTOCOL, "more than the one byte asked for");
+    }
+    try {
+      if (answer.body().read() < 0) {
+        throw new AttemptFailure(Kind.BROKEN, "the body is empty");
+      }
+      answer.reuse();
+    } catch (IOException e) {
+      throw new AttemptFailure(Kind.BROKEN, Text.ofFailure(e), e);
+    }
+    return generation;
+  }
+}

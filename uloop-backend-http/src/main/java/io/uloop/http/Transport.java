@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import io.uloop.http.AttemptFailure.Kind;
+import java.io.Closeable;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicInteger;
+import javax.net.ssl.SSLException;
+import org.apache.hc.client5.http.ConnectTimeoutException;
+import org.apache.hc.client5.http.config.ConnectionConfig;
+import org.apache.hc.client5.http.impl.io.ManagedHttpClientConnectionFactory;
+import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManager;
+import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManagerBuilder;
+import org.apache.hc.client5.http.io.ConnectionEndpoint;
+import org.apache.hc.client5.http.io.ConnectionEndpoint.RequestExecutor;
+import org.apache.hc.client5.http.io.LeaseRequest;
+import org.apache.hc.client5.http.ssl.TlsSocketStrategy;
+import org.apache.hc.core5.http.ClassicHttpResponse;
+import org.apache.hc.core5.http.Header;
+import org.apache.hc.core5.http.HttpException;
+import org.apache.hc.core5.http.config.Http1Config;
+import org.apache.hc.core5.http.impl.DefaultConnectionReuseStrategy;
+import org.apache.hc.core5.http.impl.io.HttpRequestExecutor;
+import org.apache.hc.core5.http.io.SocketConfig;
+import org.apache.hc.core5.http.message.BasicClassicHttpRequest;
+import org.apache.hc.core5.http.protocol.HttpCoreContext;
+import org.apache.hc.core5.io.CloseMode;
+import org.apache.hc.core5.pool.PoolConcurrencyPolicy;
+import org.apache.hc.core5.pool.PoolReusePolicy;
+import org.apache.hc.core5.util.TimeValue;
+import org.apache.hc.core5.util.Timeout;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Sends requests over pooled connections and reads the heads of the answers.
+ *
+ * <p>It stands on HttpClient's connection manager and HTTP/1.1 message layer, without the client
+ * above them: that one brings redirects, retries, cookies, authentication caches and decompression,
+ * each of which this source must do otherwise or not at all, and costs classes at start and work
+ * per request.
+ *
+ * <p><b>Threads:</b> any.
+ */
+final class Transport implements Closeable {
+
+  // A connection idle for longer is not used again: common servers close theirs after 60 s or more,
+  // those that do earlier usually say so in a Keep-Alive header.
+  private static final TimeValue KEEP_ALIVE = TimeValue.ofSeconds(30);
+  // Idle for longer than this, a connection is looked at before it is used; costs one poll.
+  private static final TimeValue VALIDATE_AFTER = TimeValue.ofSeconds(2);
+
+  /** The size of the buffer that a head, and what comes along with it, is read into. */
+  static final int HEAD_BYTES = 8 * 1024;
+
+  // A head beyond these limits is an attack or a mistake.
+  private static final Http1Config LIMITS =
+      Http1Config.custom()
+          .setBufferSize(HEAD_BYTES)
+          .setMaxLineLength(16 * 1024)
+          .setMaxHeaderCount(200)
+          .setMaxEmptyLineCount(4)
+          .build();
+
+  private final PoolingHttpClientConnectionManager pool;
+  private final RequestExecutor executor = new HttpRequestExecutor()::execute;
+  private final long connectMillis;
+  private final long answerMillis;
+  private final AtomicInteger leased = new AtomicInteger();
+
+  /** A connection taken from the pool; knows whether it was given back. */
+  static final class Lease {
+    private final ConnectionEndpoint endpoint;
+    private final Attempt attempt;
+    private boolean ended;
+
+    private Lease(ConnectionEndpoint endpoint, Attempt attempt) {
+      this.endpoint = endpoint;
+      this.attempt = attempt;
+    }
+
+    void socketTimeout(long millis) {
+      endpoint.setSocketTimeout(Timeout.ofMilliseconds(millis));
+    }
+  }
+
+  /**
+   * Makes one; connects to nothing.
+   *
+   * @param connections how many at most
+   * @param connectMillis how long a connection, its TLS included, may take to come about
+   * @param answerMillis how long the head of an answer may take, or a pause within it
+   * @param tls how to begin TLS; asked only when there is a connection that needs it
+   */
+  Transport(int connections, long connectMillis, long answerMillis, TlsSocketStrategy tls) {
+    this.connectMillis = connectMillis;
+    this.answerMillis = answerMillis;
+    pool =
+        PoolingHttpClientConnectionManagerBuilder.create()
+            .setConnectionFactory(
+                ManagedHttpClientConnectionFactory.builder().http1Config(LIMITS).build())
+            .setTlsSocketStrategy(tls)
+            .setPoolConcurrencyPolicy(PoolConcurrencyPolicy.STRICT)
+            .setConnPoolPolicy(PoolReusePolicy.LIFO)
+            .setMaxConnTotal(connections)
+            .setMaxConnPerRoute(connections)
+            .setDefaultSocketConfig(
+                SocketConfig.custom()
+                    .setTcpNoDelay(true)
+                    .setSoKeepAlive(true)
+                    .setSoTimeout(Timeout.ofMilliseconds(answerMillis))
+                    .build())
+            .setDefaultConnectionConfig(
+                ConnectionConfig.custom()
+                    .setConnectTimeout(Timeout.ofMilliseconds(connectMillis))
+                    .setSocketTimeout(Timeout.ofMilliseconds(answerMillis))
+                    .setValidateAfterInactivity(VALIDATE_AFTER)
+                    .build())
+            .build();
+  }
+
+  /**
+   * Sends a request and reads the head of its answer.
+   *
+   * @param place where to
+   * @param method GET or HEAD
+   * @param range the value of the Range header, if one is wanted
+   * @param attempt told the connection, so that the request can be ended from outside
+   * @return the exchange; the caller ends it
+   * @throws AttemptFailure if there is no answer
+   * @throws InterruptedIOException if the thread was interrupted while it waited for a connection
+   */
+  Exchange send(Place place, String method, @Nullable String range, Attempt attempt)
+      throws AttemptFailure, InterruptedIOException {
+    Lease lease = lease(place, attempt);
+    boolean reused = false;
+    try {
+      reused = lease.endpoint.isConnected();
+      HttpCoreContext context = HttpCoreContext.create();
+      if (!reused) {
+        pool.connect(lease.endpoint, TimeValue.ofMilliseconds(connectMillis), context);
+      }
+      lease.socketTimeout(answerMillis);
+      BasicClassicHttpRequest request = request(place, method, range);
+      ClassicHttpResponse response = lease.endpoint.execute("", request, executor, context);
+      boolean keepAlive =
+          DefaultConnectionReuseStrategy.INSTANCE.keepAlive(request, response, context);
+      Exchange exchange = new Exchange(this, lease, response, keepAlive);
+      lease = null;
+      return exchange;
+    } catch (ConnectTimeoutException e) {
+      throw new AttemptFailure(Kind.UNREACHABLE, "cannot connect: timed out", e);
+    } catch (SSLException e) {
+      throw tlsFailure(e, reused);
+    } catch (IOException e) {
+      String aborted = attempt.aborted();
+      if (aborted != null) {
+        throw new AttemptFailure(Kind.UNREACHABLE, aborted, e);
+      }
+      throw new AttemptFailure(reused ? Kind.STALE : Kind.UNREACHABLE, Text.ofFailure(e), e);
+    } catch (HttpException e) {
+      throw new AttemptFailure(
+          Kind.PROTOCOL,
+          "not an HTTP answer: " + Text.printable(String.valueOf(e.getMessage())),
+          e);
+    } finally {
+      if (lease != null) {
+        drop(lease);
+      }
+    }
+  }
+
+  private static AttemptFailure tlsFailure(SSLException e, boolean reused) {
+    String what = "TLS: " + Text.printable(String.valueOf(e.getMessage()));
+    return new AttemptFailure(reused ? Kind.STALE : Kind.UNREACHABLE, what, e);
+  }
+
+  private Lease lease(Place place, Attempt attempt) throws AttemptFailure, InterruptedIOException {
+    LeaseRequest request =
+        pool.lease(null, place.route(), Timeout.ofMilliseconds(answerMillis), null);
+    Lease lease;
+    try {
+      lease = new Lease(request.get(Timeout.ofMilliseconds(answerMillis)), attempt);
+    } catch (InterruptedException e) {
+      request.cancel();
+      Thread.currentThread().interrupt();
+      throw new InterruptedIOException("interrupted while waiting for a connection");
+    } catch (TimeoutException e) {
+      request.cancel();
+      throw new AttemptFailure(Kind.UNREACHABLE, "no connection became free", e);
+    } catch (ExecutionException e) {
+      throw new AttemptFailure(Kind.UNREACHABLE, "no connection: " + e.getMessage(), e);
+    } catch (IllegalStateException e) {
+      throw new AttemptFailure(Kind.UNREACHABLE, "closed", e);
+    }
+    leased.incrementAndGet();
+    try {
+      attempt.attach(lease.endpoint);
+    } catch (IOException e) {
+      drop(lease);
+      throw new AttemptFailure(Kind.UNREACHABLE, Text.ofFailure(e), e);
+    }
+    return lease;
+  }
+
+  private static BasicClassicHttpRequest request(
+      Place place, String method, @Nullable String range) {
+    BasicClassicHttpRequest request =
+        new BasicClassicHttpRequest(method, place.route().getTargetHost(), place.url().target());
+    request.setAbsoluteRequestUri(place.absoluteForm());
+    for (Header header : place.headers()) {
+      request.addHeader(header);
+    }
+    if (range != null) {
+      request.addHeader("Range", range);
+    }
+    return request;
+  }
+
+  /** Puts a connection back, its answer read to the end. */
+  void giveBack(Lease lease, @Nullable String keepAlive) {
+    end(lease, keepAlive(keepAlive));
+  }
+
+  /** Closes a connection. */
+  void drop(Lease lease) {
+    if (!lease.ended) {
+      lease.endpoint.close(CloseMode.IMMEDIATE);
+      end(lease, null);
+    }
+  }
+
+  private void end(Lease lease, @Nullable TimeValue keepAlive) {
+    if (!lease.ended) {
+      lease.ended = true;
+      // Before the pool may lend the connection to somebody else, whom an abort must not hit.
+      lease.attempt.detach();
+      pool.release(lease.endpoint, null, keepAlive);
+      leased.decrementAndGet();
+    }
+  }
+
+  // "timeout=5, max=100": a de facto header, RFC 2068 section 19.7.1.1 and common servers since.
+  private static TimeValue keepAlive(@Nullable String header) {
+    if (header == null) {
+      return KEEP_ALIVE;
+    }
+    for (String part : header.split(",", -1)) {
+      String value = part.trim();
+      if (value.startsWith("timeout=")) {
+        try {
+          long seconds = Long.parseLong(value.substring("timeout=".length()).trim());
+          // Half a second early, so that it is not sent into a connection that is just closing.
+          return TimeValue.ofMilliseconds(
+              Math.max(0, Math.min(seconds * 1000 - 500, KEEP_ALIVE.toMilliseconds())));
+        } catch (NumberFormatException e) {
+          return KEEP_ALIVE;
+        }
+      }
+    }
+    return KEEP_ALIVE;
+  }
+
+  /** Closes all idle connections: the server went away, so none of them is good. */
+  void closeIdle() {
+    pool.closeIdle(TimeValue.ZERO_MILLISECONDS);
+  }
+
+  /** Closes connections that were idle for long, and tells whether there are any left. */
+  boolean closeOldIdle() {
+    pool.closeExpired();
+    pool.closeIdle(KEEP_ALIVE);
+    return pool.getTotalStats().getAvailable() > 0;
+  }
+
+  /** Counts the connections in use. */
+  int leased() {
+    return leased.get();
+  }
+
+  @Override
+  public void close() {
+    pool.close(CloseMode.IMMEDIATE);
+  }
+}
