@@ -50,6 +50,10 @@ record KernelDevice(NativeCalls calls, String name) {
     return Files.exists(sysfs());
   }
 
+  boolean hasNode() {
+    return Files.exists(Path.of(path()));
+  }
+
   /** Reads an attribute without its line end; empty if it is not there. */
   Optional<String> attribute(String attribute) throws IOException {
     try {
