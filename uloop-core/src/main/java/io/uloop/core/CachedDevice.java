@@ -49,6 +49,9 @@ public final class CachedDevice implements BlockDevice {
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
   private static final long CLOSE_SECONDS = 10;
 
+  /** Longer reads are well served by the page cache. */
+  private static final int HOT_READ_BYTES = 16 * 1024;
+
   /** How long a failing cache volume is left alone before it is tried again. */
   private static final long DEGRADED_NANOS = TimeUnit.SECONDS.toNanos(2);
 
@@ -63,6 +66,14 @@ public final class CachedDevice implements BlockDevice {
   private final ReadAhead readAhead;
   private final PagedBits unread;
   private final DeviceCapabilities capabilities;
+
+  /** Null if it is off. */
+  private final @Nullable HotTier hot;
+
+  /** Both null unless the cache is bounded. */
+  private final @Nullable ReaderGate gate;
+
+  private final @Nullable Evictor evictor;
   private final boolean releaseSourceWhenComplete;
   private final AtomicBoolean closing = new AtomicBoolean();
   private final CountDownLatch closeDone = new CountDownLatch(1);
@@ -70,7 +81,8 @@ public final class CachedDevice implements BlockDevice {
   private volatile boolean degraded;
   private volatile long degradedSince;
 
-  private CachedDevice(Builder builder, PairFiles files, @Nullable BlockSource open) {
+  private CachedDevice(Builder builder, PairFiles files, @Nullable BlockSource open)
+      throws IOException {
     this.files = files;
     this.geometry = files.geometry();
     this.source = new SourceSlot(open, builder.offline ? null : builder.opener, files.identity());
@@ -82,6 +94,15 @@ public final class CachedDevice implements BlockDevice {
     int preferred = open == null ? 1 << 20 : open.preferredFetchBytes();
     int workers = Math.max(1, Math.min(parallelism, builder.maxFetches));
     this.table = new FetchTable(store, shape(builder, preferred), workers);
+    this.hot = builder.hotTierBytes == 0 ? null : new HotTier(geometry, builder.hotTierBytes);
+    if (builder.maxCacheBytes == Long.MAX_VALUE) {
+      this.gate = null;
+      this.evictor = null;
+    } else {
+      long region = Math.max(1, builder.fetchBytes / geometry.blockSizeBytes());
+      this.gate = new ReaderGate();
+      this.evictor = new Evictor(store, table, gate, counters, builder.maxCacheBytes, region);
+    }
     this.fetcher =
         new Fetcher(table, () -> new FetchRun(table, store, counters, new RunContext()), name);
     this.unread = new PagedBits(geometry.blocks());
@@ -106,7 +127,7 @@ public final class CachedDevice implements BlockDevice {
     long block = geometry.blockSizeBytes();
     long unit = Math.max(1, builder.fetchBytes / block);
     long most = Math.max(unit, preferred / block);
-    return new FetchTable.Shape(unit, most, most, Math.max(1, unit / 4));
+    return new FetchTable.Shape(unit, most, most, unit / 4);
   }
 
   /**
@@ -181,18 +202,42 @@ public final class CachedDevice implements BlockDevice {
     if (!store.isReady(from, to) && !verified(from, to)) {
       return false;
     }
+    if (gate == null) {
+      if (!copied(offset, dst, length, from, to)) {
+        return false;
+      }
+    } else {
+      long entered = gate.enter();
+      try {
+        if (!store.isReady(from, to) || !copied(offset, dst, length, from, to)) {
+          return false;
+        }
+      } finally {
+        gate.leave(entered);
+      }
+    }
+    hit(offset, length, from, to);
+    return true;
+  }
+
+  private boolean copied(long offset, ByteBuffer dst, int length, long from, long to)
+      throws IOException {
     try {
       int position = dst.position();
-      store.copy(offset, dst, position, length);
+      if (hot == null || length > HOT_READ_BYTES) {
+        store.copy(offset, dst, position, length);
+      } else if (!hot.copy(offset, dst, position, length)) {
+        store.copy(offset, dst, position, length);
+        hot.sighted(from, store.data());
+      }
       dst.position(position + length);
+      return true;
     } catch (ClosedChannelException e) {
       throw e;
     } catch (IOException e) {
       unreadable(from, to, e);
       return false;
     }
-    hit(offset, length, from, to);
-    return true;
   }
 
   private void hit(long offset, int length, long from, long to) {
@@ -206,6 +251,9 @@ public final class CachedDevice implements BlockDevice {
 
   /** Counts blocks that had been read ahead and are now read. */
   private void used(long from, long to) {
+    if (evictor != null) {
+      evictor.used(from, to);
+    }
     if (unread.nextSet(from, to) < to) {
       long blocks = unread.clear(from, to);
       counters.readAheadUsedBytes.add(blocks * geometry.blockSizeBytes());
@@ -352,6 +400,17 @@ public final class CachedDevice implements BlockDevice {
 
   /** Plans blocks of a read and copies the ready ones among them; a part of the read is held. */
   private FetchTable.Outcome plan(PendingRead read, long from, long to, boolean exact) {
+    long entered = gate == null ? 0 : gate.enter();
+    try {
+      return planInside(read, from, to, exact);
+    } finally {
+      if (gate != null) {
+        gate.leave(entered);
+      }
+    }
+  }
+
+  private FetchTable.Outcome planInside(PendingRead read, long from, long to, boolean exact) {
     List<long[]> ready = new ArrayList<>(2);
     FetchTable.Outcome outcome =
         table.plan(read, from, to, ready, exact, () -> submit(read, false));
@@ -366,7 +425,7 @@ public final class CachedDevice implements BlockDevice {
         read.copy(store, start, end);
       } catch (IOException e) {
         unreadable(run[0], run[1], e);
-        FetchTable.Outcome again = plan(read, run[0], run[1], true);
+        FetchTable.Outcome again = planInside(read, run[0], run[1], true);
         outcome = again == FetchTable.Outcome.READY ? outcome : again;
       }
     }
@@ -386,11 +445,17 @@ public final class CachedDevice implements BlockDevice {
 
   @Override
   public long transferTo(long offset, long length, WritableByteChannel target) throws IOException {
-    long there = presentBytes(offset, length);
-    if (there == 0) {
-      return 0;
+    check(offset, length);
+    long entered = gate == null ? 0 : gate.enter();
+    long sent;
+    try {
+      long there = presentBytes(offset, length);
+      sent = there == 0 ? 0 : store.transferTo(offset, there, target);
+    } finally {
+      if (gate != null) {
+        gate.leave(entered);
+      }
     }
-    long sent = store.transferTo(offset, there, target);
     if (sent > 0) {
       long from = geometry.blockOf(offset);
       long to = geometry.blockOf(offset + sent - 1) + 1;
@@ -432,7 +497,7 @@ public final class CachedDevice implements BlockDevice {
       long runEnd;
       if (present) {
         runEnd = Math.min(end, geometry.endBefore(block + 1));
-        zero = isZero(at, (int) (runEnd - at));
+        zero = isZero(block, at, (int) (runEnd - at));
         scanned += runEnd - at;
       } else {
         runEnd = Math.min(end, geometry.endBefore(store.present().nextSet(block, last)));
@@ -443,11 +508,18 @@ public final class CachedDevice implements BlockDevice {
     return extents;
   }
 
-  private boolean isZero(long offset, int length) {
+  /** Whether bytes of a present block are zeroes; a block that is not verified says nothing. */
+  private boolean isZero(long block, long offset, int length) {
+    verifySome(block, block + 1);
+    long entered = gate == null ? 0 : gate.enter();
     try {
-      return store.data().isZero(offset, length);
+      return store.isReady(block, block + 1) && store.data().isZero(offset, length);
     } catch (IOException e) {
       return false; // a read of it will say why
+    } finally {
+      if (gate != null) {
+        gate.leave(entered);
+      }
     }
   }
 
@@ -502,15 +574,13 @@ public final class CachedDevice implements BlockDevice {
         Math.min(geometry.sizeBytes(), store.presentBlocks() * geometry.blockSizeBytes()));
   }
 
-  /** After a commit that went well: a complete image needs its source no more. */
-  private void committed() {
-    if (releaseSourceWhenComplete && store.complete() && source.peek() != null && !closed) {
+  /** After a commit that went well: a full cache is cut back, a complete image needs no source. */
+  private void committed(Evictor.Commit commit) throws IOException {
+    if (evictor != null) {
+      evictor.run(commit);
+    } else if (releaseSourceWhenComplete && store.complete() && source.peek() != null && !closed) {
       LOG.log(Level.INFO, "{0}: complete; the source is let go", files.paths().cacheFile());
-      try {
-        source.release();
-      } catch (IOException e) {
-        LOG.log(Level.WARNING, "{0}: close failed: {1}", files.identity().uri(), e.getMessage());
-      }
+      source.release();
     }
   }
 
@@ -541,6 +611,22 @@ public final class CachedDevice implements BlockDevice {
     }
   }
 
+  /** Whether the limit leaves room to store so many bytes; asks for an eviction in time. */
+  private boolean room(long bytes) {
+    Evictor bounded = evictor;
+    if (bounded == null) {
+      return true;
+    }
+    boolean fits = bounded.mayStore(bytes);
+    if (fits) {
+      bounded.stored(bytes);
+    }
+    if (bounded.wanted()) {
+      committer.hurry();
+    }
+    return fits;
+  }
+
   /** What the fetches of this device do with what they get. */
   private final class RunContext implements FetchRun.Context {
 
@@ -551,7 +637,8 @@ public final class CachedDevice implements BlockDevice {
 
     @Override
     public boolean store(BlockStore.Writer writer, long block, ByteBuffer bytes) {
-      if (degraded()) {
+      int length = bytes.remaining();
+      if (degraded() || !room(length)) {
         return false;
       }
       try {
@@ -632,6 +719,9 @@ public final class CachedDevice implements BlockDevice {
       attempt(failures, () -> fetcher.awaitEnd(CLOSE_SECONDS, TimeUnit.SECONDS));
       attempt(failures, committer::flush);
       committer.close();
+      if (hot != null) {
+        hot.close();
+      }
       if (failures.isEmpty()) {
         attempt(failures, files::sealBitmap);
       }
@@ -671,6 +761,8 @@ public final class CachedDevice implements BlockDevice {
     private int fetchBytes = 64 * 1024;
     private int readAheadMaxBytes = 16 << 20;
     private int maxFetches = 64;
+    private long hotTierBytes = 64 << 20;
+    private long maxCacheBytes = Long.MAX_VALUE;
     private boolean checksums = true;
     private boolean offline;
     private boolean releaseSourceWhenComplete = true;
@@ -736,6 +828,36 @@ public final class CachedDevice implements BlockDevice {
         throw new IllegalArgumentException("negative: readAheadMaxBytes=" + readAheadMaxBytes);
       }
       this.readAheadMaxBytes = readAheadMaxBytes;
+      return this;
+    }
+
+    /**
+     * Bounds the memory that holds copies of the blocks read most; 64 MiB unless set, 0 for none.
+     *
+     * @param hotTierBytes bytes of direct memory; taken only as blocks turn out hot
+     * @return this
+     */
+    public Builder hotTierBytes(long hotTierBytes) {
+      if (hotTierBytes < 0) {
+        throw new IllegalArgumentException("negative: hotTierBytes=" + hotTierBytes);
+      }
+      this.hotTierBytes = hotTierBytes;
+      return this;
+    }
+
+    /**
+     * Bounds the bytes that the cache file occupies; unbounded unless set.
+     *
+     * <p>Least used blocks make way for new ones. Needs a file system that can punch holes.
+     *
+     * @param maxCacheBytes allocated bytes, 1 MiB or more
+     * @return this
+     */
+    public Builder maxCacheBytes(long maxCacheBytes) {
+      if (maxCacheBytes < 1 << 20) {
+        throw new IllegalArgumentException("less than 1 MiB: maxCacheBytes=" + maxCacheBytes);
+      }
+      this.maxCacheBytes = maxCacheBytes;
       return this;
     }
 
