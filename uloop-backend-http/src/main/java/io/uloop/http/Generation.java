@@ -51,6 +51,14 @@ record Generation(long size, Optional<Validator> validator) {
           Kind.PROTOCOL,
           answer.statusLine() + " without " + name + ", expected " + expected.value());
     }
+    if (isTag && value.startsWith("W/")) {
+      throw new AttemptFailure(
+          Kind.PROTOCOL,
+          "a weak ETag, which proves nothing: "
+              + Text.printable(value)
+              + ", expected "
+              + expected.value());
+    }
     throw new AttemptFailure(
         Kind.CHANGED,
         "the image has changed: "

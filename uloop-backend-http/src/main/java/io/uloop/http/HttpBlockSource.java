@@ -9,7 +9,6 @@ import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
-import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -44,15 +43,26 @@ public final class HttpBlockSource implements BlockSource {
 
   private HttpBlockSource(HttpSourceConfig config) throws IOException {
     this.config = config;
-    transport =
-        new Transport(
-            config.connections() + 1,
-            TimeUnit.NANOSECONDS.toMillis(config.connectNanos()),
-            TimeUnit.NANOSECONDS.toMillis(config.answerNanos()),
-            new LazyTls());
+    LazyTls tls = new LazyTls(config.tls());
+    if (config.tls().insecure()) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          () ->
+              config.url().shown()
+                  + ": INSECURE: certificates are not checked; anybody on the way can read and"
+                  + " change what is read");
+    }
+    if (config.url().secure()) {
+      // Here, so that a bad file is said once and plainly.
+      tls.loaded();
+    }
+    Access access = config.access();
+    transport = new Transport(config, tls);
     watchdog = new Watchdog("uloop-http-" + COUNT.incrementAndGet(), transport::closeOldIdle);
     HttpUrl url = config.url();
-    origin = new Origin(url, config, transport, new Circuit(System::nanoTime, System.nanoTime()));
+    origin =
+        new Origin(
+            url, config, access, transport, new Circuit(System::nanoTime, System.nanoTime()));
     try {
       generation = probe(origin);
     } catch (IOException | RuntimeException e) {

@@ -2,9 +2,19 @@
 package io.uloop.http;
 
 import io.uloop.SourceOptions;
+import java.io.IOException;
 import java.net.URI;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How an http source is read; immutable.
@@ -13,6 +23,18 @@ import java.util.Objects;
  */
 public final class HttpSourceConfig {
 
+  // Lower case. What a request says of itself, and what the checks of the answers rely on.
+  private static final Set<String> OWN_HEADERS =
+      Set.of(
+          "host",
+          "range",
+          "accept-encoding",
+          "connection",
+          "content-length",
+          "transfer-encoding",
+          "te",
+          "expect",
+          "upgrade");
   private static final Duration LONGEST_CONNECT = Duration.ofSeconds(10);
   private static final Duration LONGEST_STALL = Duration.ofSeconds(10);
 
@@ -24,9 +46,21 @@ public final class HttpSourceConfig {
   private final int fetchBytes;
   private final int maxRedirects;
   private final boolean allowDowngrade;
+  private final Map<String, String> headers;
+  private final CredentialSource credentials;
+  private final ProxyChoice proxies;
+  private final LazyTls.Settings tls;
+  private final @Nullable Path unixSocket;
 
   private HttpSourceConfig(Builder builder) {
     url = HttpUrl.of(builder.uri);
+    headers = Collections.unmodifiableMap(new LinkedHashMap<>(builder.headers));
+    credentials = builder.credentialSource(url);
+    proxies = new ProxyChoice(builder.proxy, builder.noProxy, builder.environment);
+    tls =
+        new LazyTls.Settings(
+            builder.caFile, builder.clientCertificate, builder.clientKey, builder.insecure);
+    unixSocket = builder.unixSocket;
     timeout = builder.timeout;
     connectTimeout = shorter(builder.connectTimeout, timeout.dividedBy(3), LONGEST_CONNECT);
     stallTimeout = shorter(builder.stallTimeout, timeout.dividedBy(3), LONGEST_STALL);
@@ -109,6 +143,34 @@ public final class HttpSourceConfig {
     return allowDowngrade;
   }
 
+  /** Gives how many connections there are at most: one for each read, and one for a probe. */
+  int mostConnections() {
+    return connections + 1;
+  }
+
+  /** Asks for credentials, for the first time. */
+  Access access() throws IOException {
+    return new Access(url, headers, credentials);
+  }
+
+  ProxyChoice proxies() {
+    return proxies;
+  }
+
+  LazyTls.Settings tls() {
+    return tls;
+  }
+
+  @Nullable Path unixSocket() {
+    return unixSocket;
+  }
+
+  /** Names the URL and nothing that may be secret. */
+  @Override
+  public String toString() {
+    return "HttpSourceConfig[" + url.shown() + " timeout=" + timeout + "]";
+  }
+
   /** Collects a configuration; not safe for use by several threads. */
   public static final class Builder {
     private final URI uri;
@@ -119,9 +181,152 @@ public final class HttpSourceConfig {
     private int fetchBytes = 1 << 20;
     private int maxRedirects = 10;
     private boolean allowDowngrade;
+    private final Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
+    private @Nullable CredentialSource credentials;
+    private @Nullable Path netrc;
+    private @Nullable String proxy;
+    private @Nullable String noProxy;
+    private Map<String, String> environment = System.getenv();
+    private @Nullable Path caFile;
+    private @Nullable Path clientCertificate;
+    private @Nullable Path clientKey;
+    private boolean insecure;
+    private @Nullable Path unixSocket;
 
     private Builder(URI uri) {
       this.uri = Objects.requireNonNull(uri, "uri");
+    }
+
+    // First that is there: what was set, the URL's own user info, the netrc file.
+    private CredentialSource credentialSource(HttpUrl url) {
+      if (credentials != null) {
+        return credentials;
+      }
+      Optional<HttpCredentials> own = ProxyChoice.userInfo(uri);
+      if (own.isPresent()) {
+        return renew -> own;
+      }
+      Path file = netrc;
+      return file == null ? renew -> Optional.empty() : renew -> Netrc.find(file, url.host());
+    }
+
+    /**
+     * Sets where credentials come from, also new ones when the server refuses the old.
+     *
+     * @param credentials asked at open and after each 401
+     * @return this
+     */
+    public Builder credentials(CredentialSource credentials) {
+      this.credentials = Objects.requireNonNull(credentials, "credentials");
+      return this;
+    }
+
+    /**
+     * Sets a file of passwords in the form of {@code .netrc}, for when there are no other
+     * credentials.
+     *
+     * @param netrc the file
+     * @return this
+     */
+    public Builder netrc(Path netrc) {
+      this.netrc = Objects.requireNonNull(netrc, "netrc");
+      return this;
+    }
+
+    /**
+     * Adds a header to each request to the URL's own origin.
+     *
+     * @param name its name; not one of those that make up the request
+     * @param value its value
+     * @return this
+     * @throws IllegalArgumentException if it is no header, or one that the source sets itself
+     */
+    public Builder header(String name, String value) {
+      String lower = name.toLowerCase(Locale.ROOT);
+      if (!name.matches("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+          || value.chars().anyMatch(c -> (c < ' ' && c != '\t') || c == 0x7f)) {
+        throw new IllegalArgumentException("not a header: name=" + Text.printable(name));
+      }
+      if (OWN_HEADERS.contains(lower) || lower.startsWith("if-")) {
+        throw new IllegalArgumentException("a header that the source sets itself: name=" + name);
+      }
+      headers.put(name, value);
+      return this;
+    }
+
+    /**
+     * Sets the proxy; unless set, the environment decides ({@code http_proxy}, {@code https_proxy},
+     * {@code all_proxy}), and never for a loopback address.
+     *
+     * @param proxy an http URL, or {@code none} for no proxy
+     * @return this
+     */
+    public Builder proxy(String proxy) {
+      this.proxy = Objects.requireNonNull(proxy, "proxy");
+      return this;
+    }
+
+    /**
+     * Sets the hosts that are asked without a proxy; unless set, {@code no_proxy} of the
+     * environment decides.
+     *
+     * @param noProxy names with all below them, separated by commas; {@code *} for all
+     * @return this
+     */
+    public Builder noProxy(String noProxy) {
+      this.noProxy = Objects.requireNonNull(noProxy, "noProxy");
+      return this;
+    }
+
+    Builder environment(Map<String, String> variables) {
+      this.environment = Map.copyOf(variables);
+      return this;
+    }
+
+    /**
+     * Sets whose certificates are trusted, in place of those that the JDK trusts.
+     *
+     * @param caFile certificates in PEM form
+     * @return this
+     */
+    public Builder caFile(Path caFile) {
+      this.caFile = Objects.requireNonNull(caFile, "caFile");
+      return this;
+    }
+
+    /**
+     * Sets the certificate that the server is shown.
+     *
+     * @param certificate certificate and chain in PEM form
+     * @param key its unencrypted PKCS #8 key in PEM form; may be the same file
+     * @return this
+     */
+    public Builder clientCertificate(Path certificate, Path key) {
+      this.clientCertificate = Objects.requireNonNull(certificate, "certificate");
+      this.clientKey = Objects.requireNonNull(key, "key");
+      return this;
+    }
+
+    /**
+     * Sets whether any certificate of any host will do; said in the log at each open.
+     *
+     * @param insecure whether it will
+     * @return this
+     */
+    public Builder insecure(boolean insecure) {
+      this.insecure = insecure;
+      return this;
+    }
+
+    /**
+     * Sets the unix socket behind which the server is; the URL's host is only named to it.
+     *
+     * @param unixSocket the socket
+     * @return this
+     */
+    public Builder unixSocket(Path unixSocket) {
+      this.unixSocket = Objects.requireNonNull(unixSocket, "unixSocket");
+      return this;
     }
 
     /**

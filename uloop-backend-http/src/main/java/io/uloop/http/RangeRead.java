@@ -11,6 +11,8 @@ import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.util.concurrent.TimeUnit;
+import org.apache.hc.core5.http.MalformedChunkCodingException;
+import org.apache.hc.core5.http.MessageConstraintException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -59,6 +61,7 @@ final class RangeRead {
   private int stale;
   private int backoffs;
   private boolean renewed;
+  private int renewalsSeen;
   private boolean relocated;
   private long notBefore = started;
 
@@ -138,6 +141,7 @@ final class RangeRead {
     tries++;
     Attempt mine = new Attempt(Math.min(deadline, System.nanoTime() + config.answerNanos()));
     attempt = mine;
+    renewalsSeen = origin.renewals();
     source.watchdog().add(mine);
     try {
       if (!wanted()) {
@@ -171,7 +175,12 @@ final class RangeRead {
     try {
       return Answers.bytesToTake(answer, pinned, position, end - 1);
     } catch (AttemptFailure e) {
-      answer.discard();
+      // After an answer against the protocol nothing more on that connection can be trusted.
+      if (e.kind() == Kind.PROTOCOL || e.kind() == Kind.NO_RANGES || e.kind() == Kind.CHANGED) {
+        answer.close();
+      } else {
+        answer.discard();
+      }
       throw e;
     }
   }
@@ -237,6 +246,8 @@ final class RangeRead {
           windowBytes = 0;
         }
       }
+    } catch (MalformedChunkCodingException | MessageConstraintException e) {
+      throw new AttemptFailure(Kind.PROTOCOL, "body: " + Text.ofFailure(e), e);
     } catch (IOException e) {
       String aborted = mine.aborted();
       throw new AttemptFailure(
@@ -328,7 +339,7 @@ final class RangeRead {
       return false;
     }
     renewed = true;
-    return origin.renewCredentials();
+    return origin.renewCredentials(renewalsSeen);
   }
 
   private IOException ended(Origin origin, @Nullable AttemptFailure last) {
