@@ -11,7 +11,6 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.locks.LockSupport;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A read-only source behind an http or https URL whose server serves byte ranges.
@@ -104,9 +103,10 @@ public final class HttpBlockSource implements BlockSource {
   private Generation probe(Origin target) throws IOException {
     long deadline = System.nanoTime() + config.timeout().toNanos();
     for (int tries = 1; ; tries++) {
+      Attempt attempt = new Attempt(deadline);
+      watchdog.add(attempt);
       try {
-        return new Probe(target, (o, method, range) -> probeRequest(o, method, range, deadline))
-            .run();
+        return new Probe(target, config, attempt, deadline).run();
       } catch (AttemptFailure e) {
         boolean again =
             (e.kind() == Kind.UNREACHABLE || e.kind() == Kind.BROKEN || e.kind() == Kind.STALE)
@@ -115,19 +115,10 @@ public final class HttpBlockSource implements BlockSource {
         if (!again) {
           throw e.toUloopException("open " + target.shown());
         }
-        LockSupport.parkNanos(this, target.circuit().backoff(tries - 1));
+      } finally {
+        watchdog.remove(attempt);
       }
-    }
-  }
-
-  private Exchange probeRequest(Origin target, String method, @Nullable String range, long deadline)
-      throws AttemptFailure, InterruptedIOException {
-    Attempt attempt = new Attempt(Math.min(deadline, System.nanoTime() + config.answerNanos()));
-    watchdog.add(attempt);
-    try {
-      return target.send(method, range, attempt);
-    } finally {
-      watchdog.remove(attempt);
+      LockSupport.parkNanos(this, target.circuit().backoff(tries - 1));
     }
   }
 

@@ -6,6 +6,7 @@ import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,19 +21,21 @@ final class Probe {
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
 
   private final Origin origin;
-  private final Requests requests;
+  private final HttpSourceConfig config;
+  private final Attempt attempt;
+  private final long deadline;
 
-  /** Runs one request under the watch of the source. */
-  @FunctionalInterface
-  interface Requests {
-    /** Sends it; see {@link Origin#send}. */
-    Exchange send(Origin origin, String method, @Nullable String range)
-        throws AttemptFailure, InterruptedIOException;
+  Probe(Origin origin, HttpSourceConfig config, Attempt attempt, long deadline) {
+    this.origin = origin;
+    this.config = config;
+    this.attempt = attempt;
+    this.deadline = deadline;
   }
 
-  Probe(Origin origin, Requests requests) {
-    this.origin = origin;
-    this.requests = requests;
+  private Exchange send(String method, @Nullable String range)
+      throws AttemptFailure, InterruptedIOException {
+    attempt.limitNanos(Math.min(deadline, System.nanoTime() + config.answerNanos()));
+    return origin.send(method, range, attempt);
   }
 
   /** What HEAD said; -1 and empty if it said nothing. */
@@ -40,7 +43,7 @@ final class Probe {
 
   Generation run() throws AttemptFailure, InterruptedIOException {
     Head head = head();
-    Exchange answer = requests.send(origin, "GET", "bytes=0-0");
+    Exchange answer = send("GET", "bytes=0-0");
     try {
       return judge(head, answer);
     } finally {
@@ -51,7 +54,7 @@ final class Probe {
 
   private Head head() throws InterruptedIOException, AttemptFailure {
     try {
-      Exchange answer = requests.send(origin, "HEAD", null);
+      Exchange answer = send("HEAD", null);
       try {
         if (answer.status() != 200) {
           return new Head(-1, Optional.empty());
@@ -146,6 +149,7 @@ final class Probe {
       throw new AttemptFailure(Kind.PROTOCOL, "more than the one byte asked for");
     }
     try {
+      answer.socketTimeout(TimeUnit.NANOSECONDS.toMillis(config.stallNanos()));
       if (answer.body().read() < 0) {
         throw new AttemptFailure(Kind.BROKEN, "the body is empty");
       }

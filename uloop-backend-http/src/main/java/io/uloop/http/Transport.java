@@ -248,8 +248,10 @@ final class Transport implements Closeable {
   private static BasicClassicHttpRequest request(
       Place place, String method, @Nullable String range) {
     BasicClassicHttpRequest request =
-        new BasicClassicHttpRequest(method, place.route().getTargetHost(), place.url().target());
-    request.setAbsoluteRequestUri(place.absoluteForm());
+        new BasicClassicHttpRequest(
+            method,
+            place.route().getTargetHost(),
+            place.absoluteForm() ? place.url().toString() : place.url().target());
     for (Header header : place.headers()) {
       request.addHeader(header);
     }
