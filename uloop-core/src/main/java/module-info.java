@@ -4,6 +4,7 @@
 module io.uloop.core {
   requires transitive io.uloop;
   requires com.github.benmanes.caffeine;
+  requires com.sun.jna;
   requires io.netty.buffer;
   requires io.netty.common;
   requires static com.google.errorprone.annotations;

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
+import java.nio.channels.WritableByteChannel;
+import java.util.concurrent.atomic.AtomicLong;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The blocks that are held locally: their bytes, and what is known of each.
+ *
+ * <pre>
+ *   absent --stored--> present+ready          (bits in memory)
+ *   present (from the bitmap on disk) --verified--> present+ready
+ *   present --checksum wrong--> absent        (healed: the next read fetches it)
+ *   present+ready --evicted--> absent
+ * </pre>
+ *
+ * A reader may use a block that is <em>ready</em>; <em>present</em> is what the committer makes
+ * durable. A block's bytes and checksum are written before its bits are set.
+ *
+ * <p>A page of the bitmap with changes is <em>dirty</em>: its flag is set after the bits, and
+ * cleared before they are copied, so that no change is missed.
+ *
+ * <p><b>Threads:</b> any. The caller sees to it that a block is stored by one thread at a time, and
+ * never while it is being evicted (the in-flight table does).
+ */
+final class BlockStore {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
+
+  private final PairFiles files;
+  private final Geometry geometry;
+  private final CacheData data;
+  private final @Nullable Checksums checksums;
+  private final PagedBits present;
+  private final PagedBits ready;
+  private final PagedBits dirtyPages;
+  private final AtomicLong presentBlocks;
+
+  /** Blocks that were present once and are not now: their place in the file need not be a hole. */
+  private final PagedBits overwritten;
+
+  private final Runnable onDirty;
+
+  /**
+   * Over an open pair.
+   *
+   * @param onDirty told each time that bits have changed; must be cheap
+   */
+  BlockStore(PairFiles files, Runnable onDirty) {
+    this.files = files;
+    this.geometry = files.geometry();
+    this.data = new CacheData(files.cacheFile(), geometry.cacheFileBytes());
+    Storage.File sums = files.checksumFile();
+    this.checksums = sums == null ? null : new Checksums(sums);
+    this.present = files.present();
+    // Without checksums there is nothing to verify, and one set of bits serves both ends.
+    this.ready = checksums == null ? present : new PagedBits(geometry.blocks());
+    this.dirtyPages = new PagedBits(present.pageCount());
+    this.overwritten = new PagedBits(geometry.blocks());
+    this.presentBlocks = new AtomicLong(present.count());
+    this.onDirty = onDirty;
+  }
+
+  Geometry geometry() {
+    return geometry;
+  }
+
+  PagedBits present() {
+    return present;
+  }
+
+  PagedBits dirtyPages() {
+    return dirtyPages;
+  }
+
+  CacheData data() {
+    return data;
+  }
+
+  @Nullable Checksums checksums() {
+    return checksums;
+  }
+
+  long presentBlocks() {
+    return presentBlocks.get();
+  }
+
+  boolean complete() {
+    return presentBlocks.get() == geometry.blocks();
+  }
+
+  /** Whether a reader may use all blocks of the range now. */
+  boolean isReady(long fromBlock, long toBlock) {
+    return ready.all(fromBlock, toBlock);
+  }
+
+  /** The first block of the range that a reader may not use now, or {@code toBlock}. */
+  long nextNotReady(long fromBlock, long toBlock) {
+    return ready.nextClear(fromBlock, toBlock);
+  }
+
+  long nextReady(long fromBlock, long toBlock) {
+    return ready.nextSet(fromBlock, toBlock);
+  }
+
+  /** Copies ready bytes out; see {@link CacheData#copy}. */
+  void copy(long offset, ByteBuffer dst, int index, int length) throws IOException {
+    data.copy(offset, dst, index, length);
+  }
+
+  long transferTo(long offset, long length, WritableByteChannel target) throws IOException {
+    return data.transferTo(offset, length, target);
+  }
+
+  /**
+   * Verifies the blocks of a range that are present but were not looked at since the open.
+   *
+   * @return the first block whose bytes are wrong or cannot be read, or -1 if there is none
+   */
+  long verify(long fromBlock, long toBlock) {
+    if (checksums == null) {
+      return -1;
+    }
+    ByteBuffer bytes = null;
+    for (long block = fromBlock; block < toBlock; block++) {
+      if (ready.get(block) || !present.get(block)) {
+        continue;
+      }
+      if (bytes == null) {
+        bytes = ByteBuffer.allocate(geometry.blockSizeBytes());
+      }
+      if (!verify(block, bytes)) {
+        return block;
+      }
+      ready.set(block, block + 1);
+    }
+    return -1;
+  }
+
+  private boolean verify(long block, ByteBuffer bytes) {
+    Checksums sums = java.util.Objects.requireNonNull(checksums);
+    long start = geometry.startOf(block);
+    int length = (int) (geometry.endBefore(block + 1) - start);
+    try {
+      data.copy(start, bytes, 0, length);
+      bytes.clear().limit(length);
+      switch (sums.verify(block, bytes)) {
+        case RIGHT -> {
+          return true;
+        }
+        case UNKNOWN -> {
+          if (files.everyBlockHasChecksum()) {
+            LOG.log(Level.WARNING, "{0}: block {1} has no checksum", name(), block);
+            return false;
+          }
+          Checksums.Writer writer = sums.new Writer(1);
+          writer.begin(block);
+          writer.add(bytes.rewind());
+          writer.write();
+          return true;
+        }
+        case WRONG ->
+            LOG.log(
+                Level.WARNING,
+                "{0}: block {1} at {2} does not fit its checksum; it will be fetched again",
+                name(),
+                block,
+                start);
+      }
+    } catch (IOException e) {
+      LOG.log(
+          Level.WARNING, "{0}: block {1} cannot be verified: {2}", name(), block, e.getMessage());
+    }
+    return false;
+  }
+
+  private Object name() {
+    return files.paths().cacheFile();
+  }
+
+  /** A thread's means of storing blocks. */
+  final class Writer {
+    private final Checksums.@Nullable Writer sums;
+
+    /** For runs of at most this many blocks. */
+    Writer(int maxBlocks) {
+      this.sums = checksums == null ? null : checksums.new Writer(maxBlocks);
+    }
+
+    /**
+     * Stores a run of blocks that are absent, and marks them present.
+     *
+     * <p>Blocks of zeroes are not written where the file is a hole anyway.
+     *
+     * @param firstBlock the first
+     * @param bytes position to limit: whole blocks, but for the image's last; left as it was
+     * @throws IOException if the volume fails or is full; no block is marked then
+     */
+    void store(long firstBlock, ByteBuffer bytes) throws IOException {
+      ByteBuffer view = bytes.duplicate();
+      int base = bytes.position();
+      int limit = bytes.limit();
+      int blockSize = geometry.blockSizeBytes();
+      if (sums != null) {
+        sums.begin(firstBlock);
+      }
+      int pending = base;
+      long block = firstBlock;
+      for (int at = base; at < limit; at += blockSize, block++) {
+        int length = Math.min(blockSize, limit - at);
+        if (sums != null) {
+          sums.add(view.limit(at + length).position(at));
+        }
+        if (Zeroes.only(bytes, at, length) && readsAsZeroes(block, length)) {
+          write(view, pending, at, firstBlock, base);
+          pending = at + length;
+        }
+      }
+      write(view, pending, limit, firstBlock, base);
+      if (sums != null) {
+        sums.write();
+      }
+      mark(firstBlock, block);
+    }
+
+    private void write(ByteBuffer view, int from, int to, long firstBlock, int base)
+        throws IOException {
+      if (from < to) {
+        data.write(view.limit(to).position(from), geometry.startOf(firstBlock) + (from - base));
+      }
+    }
+  }
+
+  /** Whether a block need not be written to read as zeroes: the file was made by us, and empty. */
+  private boolean readsAsZeroes(long block, int length) throws IOException {
+    return (files.pristine() && !overwritten.get(block))
+        || data.isZero(geometry.startOf(block), length);
+  }
+
+  private void mark(long fromBlock, long toBlock) {
+    long added = present.set(fromBlock, toBlock);
+    if (ready != present) {
+      ready.set(fromBlock, toBlock);
+    }
+    presentBlocks.addAndGet(added);
+    dirty(fromBlock, toBlock);
+  }
+
+  /** Makes blocks absent again; the caller holds them against being stored meanwhile. */
+  void clear(long fromBlock, long toBlock) {
+    if (ready != present) {
+      ready.clear(fromBlock, toBlock);
+    }
+    overwritten.set(fromBlock, toBlock);
+    presentBlocks.addAndGet(-present.clear(fromBlock, toBlock));
+    dirty(fromBlock, toBlock);
+  }
+
+  private void dirty(long fromBlock, long toBlock) {
+    dirtyPages.set(fromBlock / PagedBits.PAGE_BITS, (toBlock - 1) / PagedBits.PAGE_BITS + 1);
+    onDirty.run();
+  }
+
+  /**
+   * Makes the blocks of a bitmap page absent that are not durable, as their data could not be
+   * forced.
+   *
+   * @param page which page
+   * @param durable the page as it is on disk
+   */
+  void withdraw(int page, long[] durable) {
+    long first = (long) page * PagedBits.PAGE_BITS;
+    for (int word = 0; word < durable.length; word++) {
+      for (int bit = 0; bit < Long.SIZE; bit++) {
+        long block = first + word * 64L + bit;
+        if (block < geometry.blocks() && (durable[word] & 1L << bit) == 0 && present.get(block)) {
+          clear(block, block + 1);
+        }
+      }
+    }
+  }
+}

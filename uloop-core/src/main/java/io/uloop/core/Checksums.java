@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.zip.CRC32C;
+
+/**
+ * One CRC32C (Castagnoli, RFC 3720 appendix B.4) per block, in a file of its own.
+ *
+ * <pre>
+ *   byte 4n .. 4n+3   little-endian checksum of block n; 0 = none is known
+ * </pre>
+ *
+ * A checksum that comes out as 0 is kept as 0xFFFFFFFF. The last block's covers the image's bytes
+ * only, not the padding.
+ *
+ * <p><b>Threads:</b> any; an instance of {@link Writer} belongs to one thread at a time.
+ */
+final class Checksums {
+
+  private static final int NONE = 0;
+
+  private final Storage.File file;
+
+  Checksums(Storage.File file) {
+    this.file = file;
+  }
+
+  /** Computes and collects the checksums of a run of blocks, then writes them at once. */
+  final class Writer {
+    private final CRC32C crc = new CRC32C();
+    private final ByteBuffer run;
+    private long firstBlock;
+
+    /** For runs of at most this many blocks. */
+    Writer(int blocks) {
+      run = ByteBuffer.allocate(blocks * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    void begin(long block) {
+      firstBlock = block;
+      run.clear();
+    }
+
+    /** Adds the next block, the bytes between position and limit; moves the position. */
+    void add(ByteBuffer block) {
+      crc.reset();
+      crc.update(block);
+      run.putInt(encode(crc));
+    }
+
+    void write() throws IOException {
+      run.flip();
+      long at = firstBlock * Integer.BYTES;
+      int length = run.remaining();
+      try {
+        file.write(run, at);
+      } catch (IOException e) {
+        throw PairFailures.of(file.path(), "write of " + length + " bytes at " + at, e);
+      }
+    }
+  }
+
+  private static int encode(CRC32C crc) {
+    int value = (int) crc.getValue();
+    return value == NONE ? -1 : value;
+  }
+
+  /** What the checksum file says of a block. */
+  enum Verdict {
+    RIGHT,
+    WRONG,
+    UNKNOWN
+  }
+
+  /** Holds a block, the bytes between position and limit, against its checksum. */
+  Verdict verify(long block, ByteBuffer bytes) throws IOException {
+    ByteBuffer stored = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    long at = block * Integer.BYTES;
+    try {
+      file.read(stored, at);
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "read of 4 bytes at " + at, e);
+    }
+    int expected = stored.getInt(0);
+    if (expected == NONE) {
+      return Verdict.UNKNOWN;
+    }
+    CRC32C crc = new CRC32C();
+    crc.update(bytes);
+    return encode(crc) == expected ? Verdict.RIGHT : Verdict.WRONG;
+  }
+
+  void force() throws IOException {
+    try {
+      file.force();
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "force", e);
+    }
+  }
+}

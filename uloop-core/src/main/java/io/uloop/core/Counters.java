@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import java.util.concurrent.atomic.LongAdder;
+
+/** What a device counts; each adder may be bumped by any thread. See DeviceStatistics for units. */
+final class Counters {
+  final LongAdder hits = new LongAdder();
+  final LongAdder misses = new LongAdder();
+  final LongAdder joins = new LongAdder();
+  final LongAdder bytesRead = new LongAdder();
+  final LongAdder fetches = new LongAdder();
+  final LongAdder bytesFetched = new LongAdder();
+  final LongAdder fetchFailures = new LongAdder();
+  final LongAdder readAheadBytes = new LongAdder();
+  final LongAdder readAheadUsedBytes = new LongAdder();
+  final LongAdder evictedBytes = new LongAdder();
+  final LongAdder passThroughBytes = new LongAdder();
+  final LongAdder healedBlocks = new LongAdder();
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import io.uloop.BlockSource;
+import io.uloop.Extent;
+import io.uloop.ReadSink;
+import io.uloop.SourceChangedException;
+import io.uloop.SourceProtocolException;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Runs fetches, one after the other: from the source into the store and to the readers.
+ *
+ * <p>Each piece that arrives is cut at block boundaries; what is left over waits in {@link
+ * #staging} for the rest of its block. Whole blocks are stored, marked, and copied to the readers
+ * that wait for them, who are so answered as soon as their own bytes are there. If storing fails
+ * the readers get the bytes all the same.
+ *
+ * <p>Belongs to one worker thread.
+ */
+final class FetchRun implements Fetcher.Runner, ReadSink {
+
+  /** The most that is stored and marked at once: readers wait no longer than this takes to come. */
+  static final int MAX_LAND_BYTES = 256 * 1024;
+
+  private static final ByteBuffer ZEROES = ByteBuffer.allocateDirect(MAX_LAND_BYTES);
+
+  /** What a run needs of the device. */
+  interface Context {
+    /** The open source; may block while it is being opened. */
+    BlockSource source() throws IOException;
+
+    /** Stores a run of absent blocks; false if the cache volume does not take them now. */
+    boolean store(BlockStore.Writer writer, long block, ByteBuffer bytes);
+
+    /** Blocks have landed that nobody had asked for. */
+    void landedUnasked(long from, long to);
+
+    /** Ends a fetch that failed: its readers are failed or planned again. */
+    void failed(Fetch fetch, List<Fetch.Part> parts, Throwable cause);
+  }
+
+  private final FetchTable table;
+  private final BlockStore store;
+  private final Geometry geometry;
+  private final Counters counters;
+  private final Context context;
+  private final BlockStore.Writer writer;
+  private final List<Fetch.Part> touched = new ArrayList<>();
+
+  /** The beginning of a block whose rest has not come. */
+  private final ByteBuffer staging;
+
+  // The fetch that is running, or the last one.
+  private Fetch fetch = new Fetch(0, 0, false, false);
+  private long position;
+  private long expectedEnd;
+
+  FetchRun(FetchTable table, BlockStore store, Counters counters, Context context) {
+    this.table = table;
+    this.store = store;
+    this.geometry = store.geometry();
+    this.counters = counters;
+    this.context = context;
+    this.staging = ByteBuffer.allocate(geometry.blockSizeBytes());
+    this.writer = store.new Writer(Math.max(1, MAX_LAND_BYTES / geometry.blockSizeBytes()));
+  }
+
+  @Override
+  public void run(Fetch next) {
+    fetch = next;
+    counters.fetches.increment();
+    try {
+      position = geometry.startOf(next.next);
+      staging.clear();
+      readAll(context.source(), geometry.endBefore(next.end));
+      for (Fetch.Part left : table.ended(next)) {
+        throw new AssertionError("a part is left after all has landed: " + left);
+      }
+    } catch (IOException | RuntimeException | Error e) {
+      List<Fetch.Part> left = table.ended(next);
+      if (!(e instanceof Cancelled) || !left.isEmpty()) {
+        counters.fetchFailures.increment();
+      }
+      context.failed(next, left, e);
+    } finally {
+      next.abort = null;
+    }
+  }
+
+  private void readAll(BlockSource source, long end) throws IOException {
+    while (position < end) {
+      // What the source knows to be zero is not fetched.
+      Extent extent = source.extents(position, end - position).get(0);
+      long extentEnd = Math.min(end, extent.range().end());
+      if (extent.zero()) {
+        while (position < extentEnd) {
+          int n = (int) Math.min(MAX_LAND_BYTES, extentEnd - position);
+          expectedEnd = extentEnd;
+          take(ZEROES.duplicate().limit(n));
+        }
+      } else {
+        long start = position;
+        expectedEnd = extentEnd;
+        source.read(position, extentEnd - position, this);
+        if (position != extentEnd) {
+          throw new SourceProtocolException(
+              source.identity().uri()
+                  + ": gave "
+                  + (position - start)
+                  + " bytes of ["
+                  + start
+                  + ", "
+                  + extentEnd
+                  + ")");
+        }
+      }
+    }
+  }
+
+  @Override
+  public void accept(ByteBuffer piece) throws IOException {
+    counters.bytesFetched.add(piece.remaining());
+    take(piece);
+    // What has come is kept, so the end comes between two blocks, or the half one would be lost.
+    if (staging.position() == 0 && position < expectedEnd && table.isCancelled(fetch)) {
+      throw new Cancelled();
+    }
+  }
+
+  @Override
+  public void onCancel(Runnable abort) {
+    fetch.abort = abort;
+    if (table.isCancelled(fetch)) {
+      abort.run();
+    }
+  }
+
+  private void take(ByteBuffer piece) throws IOException {
+    if (position + piece.remaining() > expectedEnd) {
+      throw new SourceProtocolException(
+          "the source gave "
+              + (position + piece.remaining() - expectedEnd)
+              + " bytes more than asked, past "
+              + expectedEnd);
+    }
+    int blockSize = geometry.blockSizeBytes();
+    while (piece.hasRemaining()) {
+      int n = piece.remaining();
+      boolean last = position + n == geometry.sizeBytes();
+      if (staging.position() > 0 || (n < blockSize && !last)) {
+        n = Math.min(n, blockSize - staging.position());
+        stage(piece, n);
+        position += n;
+        if (staging.position() == blockSize || position == geometry.sizeBytes()) {
+          staging.flip();
+          land(staging, position - staging.remaining());
+          staging.clear();
+        }
+        continue;
+      }
+      n = Math.min(n, MAX_LAND_BYTES / blockSize == 0 ? blockSize : MAX_LAND_BYTES);
+      if (position + n != geometry.sizeBytes()) {
+        n -= n % blockSize;
+      }
+      int limit = piece.limit();
+      piece.limit(piece.position() + n);
+      land(piece, position);
+      position += n;
+      piece.position(piece.limit()).limit(limit);
+    }
+  }
+
+  private void stage(ByteBuffer piece, int n) {
+    int limit = piece.limit();
+    staging.put(piece.limit(piece.position() + n));
+    piece.limit(limit);
+  }
+
+  /** Stores whole blocks and hands them to who waits; leaves the buffer as it was. */
+  private void land(ByteBuffer bytes, long start) {
+    long from = geometry.blockOf(start);
+    long to = geometry.firstBlockAtOrAfter(start + bytes.remaining());
+    boolean stored = true;
+    for (long block = from; block < to && stored; ) {
+      long absent = store.nextNotReady(block, to);
+      long end = store.nextReady(absent, to);
+      if (absent < end) {
+        int base = bytes.position();
+        ByteBuffer run = bytes.duplicate();
+        run.limit(base + (int) (geometry.endBefore(end) - start));
+        run.position(base + (int) (geometry.startOf(absent) - start));
+        stored = context.store(writer, absent, run);
+      }
+      block = end;
+    }
+    if (!stored) {
+      counters.passThroughBytes.add(bytes.remaining());
+    }
+    touched.clear();
+    table.landed(fetch, to, touched);
+    for (Fetch.Part part : touched) {
+      long partStart = Math.max(start, geometry.startOf(part.from()));
+      long partEnd = Math.min(start + bytes.remaining(), geometry.endBefore(part.to()));
+      int base = bytes.position();
+      part.read()
+          .copy(
+              bytes
+                  .duplicate()
+                  .limit(base + (int) (partEnd - start))
+                  .position(base + (int) (partStart - start)),
+              partStart);
+      if (part.to() <= to) {
+        part.read().partDone();
+      }
+    }
+    if (touched.isEmpty() && stored) {
+      context.landedUnasked(from, to);
+    }
+  }
+
+  /** Ends a source's read that nobody wants any more. */
+  static final class Cancelled extends InterruptedIOException {
+    private static final long serialVersionUID = 1L;
+
+    Cancelled() {
+      super("nobody waits for this any more");
+    }
+
+    @Override
+    public Throwable fillInStackTrace() {
+      return this;
+    }
+  }
+
+  /** Whether a failure leaves hope that asking for less would succeed. */
+  static boolean mayBePartial(Throwable cause) {
+    return !(cause instanceof io.uloop.SourceUnavailableException)
+        && !(cause instanceof io.uloop.SourceRefusedException)
+        && !(cause instanceof SourceChangedException)
+        && !(cause instanceof java.nio.channels.ClosedChannelException);
+  }
+}

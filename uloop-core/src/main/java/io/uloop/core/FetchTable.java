@@ -1,0 +1,539 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.Condition;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The fetches that are wanted or under way, and the order in which they are taken.
+ *
+ * <p>Every block is in at most one fetch: a reader that misses joins the fetch that has its block,
+ * or begins one. Demand is taken before background work, and background work never has the last
+ * free workers; a reader that joins a background fetch makes it demand.
+ *
+ * <p>The map is keyed by the <em>next</em> block to land, and re-keyed as blocks land. A block that
+ * has landed but could not be stored (the cache volume is full) is so simply absent again, and a
+ * new read begins a new fetch.
+ *
+ * <p><b>Lock:</b> {@link #lock} guards everything here and in {@link Fetch}. Under it: no I/O, no
+ * call of a source, no completion; looking at and clearing bits of the store, and the lock of a
+ * {@link PendingRead}, yes.
+ */
+final class FetchTable {
+
+  /** How planning is done; all in blocks. */
+  record Shape(long unit, long maxFetch, long maxBackground, long bridge) {}
+
+  private final BlockStore store;
+  private final Shape shape;
+  private final int workers;
+  private final int backgroundWorkers;
+  private final ReentrantLock lock = new ReentrantLock();
+  private final Condition work = lock.newCondition();
+
+  @GuardedBy("lock")
+  private final TreeMap<Long, Fetch> inFlight = new TreeMap<>();
+
+  @GuardedBy("lock")
+  private final ArrayDeque<Fetch> demand = new ArrayDeque<>();
+
+  @GuardedBy("lock")
+  private final ArrayDeque<Fetch> background = new ArrayDeque<>();
+
+  /** Blocks that the evictor is about to punch: they may be neither fetched nor stored. */
+  @GuardedBy("lock")
+  private final TreeMap<Long, Eviction> evicting = new TreeMap<>();
+
+  @GuardedBy("lock")
+  private int runningBackground;
+
+  @GuardedBy("lock")
+  private int running;
+
+  @GuardedBy("lock")
+  private int idle;
+
+  @GuardedBy("lock")
+  private boolean closed;
+
+  /** Blocks {@code [from, to)} being evicted, and the readers to plan again afterwards. */
+  private record Eviction(long from, long to, List<Runnable> after) {}
+
+  /**
+   * Makes an empty table.
+   *
+   * @param workers how many fetches may run at once
+   */
+  FetchTable(BlockStore store, Shape shape, int workers) {
+    this.store = store;
+    this.shape = shape;
+    this.workers = workers;
+    this.backgroundWorkers = workers <= 2 ? 1 : workers - 2;
+  }
+
+  /** What a reader's planning came to. */
+  enum Outcome {
+    /** All was there after all, or is being copied. */
+    READY,
+    /** Only fetches that others had begun are waited for. */
+    JOINED,
+    /** At least one fetch was begun. */
+    BEGUN,
+    /** The table is closed; nothing was planned. */
+    CLOSED,
+    /** Blocks are being evicted; plan again when told. */
+    LATER
+  }
+
+  /**
+   * Makes a read wait for each of its blocks that is not ready, in a fetch that is there or is
+   * begun; and lists the ready runs, which the reader copies itself.
+   *
+   * @param ready filled with pairs of blocks, from and to
+   * @param exact whether not to ask for more than is missing (the cache volume fails, or a wider
+   *     fetch failed before)
+   * @param again run when planning can be tried again, if the outcome is LATER
+   */
+  Outcome plan(
+      PendingRead read, long from, long to, List<long[]> ready, boolean exact, Runnable again) {
+    lock.lock();
+    try {
+      if (closed) {
+        return Outcome.CLOSED;
+      }
+      for (Eviction eviction : evicting.values()) {
+        if (eviction.from < to && from < eviction.to) {
+          eviction.after.add(again);
+          return Outcome.LATER;
+        }
+      }
+      Outcome outcome = Outcome.READY;
+      for (long block = from; block < to; ) {
+        long notReady = store.nextNotReady(block, to);
+        if (notReady > block) {
+          ready.add(new long[] {block, notReady});
+          block = notReady;
+          continue;
+        }
+        Fetch fetch = covering(block);
+        if (fetch == null) {
+          begin(gap(block, to, exact), exact, false);
+          fetch = java.util.Objects.requireNonNull(covering(block));
+          outcome = Outcome.BEGUN;
+        } else if (outcome == Outcome.READY) {
+          outcome = Outcome.JOINED;
+        }
+        long partEnd = Math.min(to, fetch.end);
+        read.addPart();
+        fetch.parts.add(new Fetch.Part(read, block, partEnd));
+        raise(fetch);
+        block = partEnd;
+      }
+      assert invariant();
+      return outcome;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** The fetch that will land a block, if there is one. */
+  @GuardedBy("lock")
+  private @Nullable Fetch covering(long block) {
+    Map.Entry<Long, Fetch> entry = inFlight.floorEntry(block);
+    return entry != null && block < entry.getValue().end ? entry.getValue() : null;
+  }
+
+  @GuardedBy("lock")
+  private long nextInFlight(long block, long limit) {
+    Long next = inFlight.ceilingKey(block);
+    return next == null ? limit : Math.min(next, limit);
+  }
+
+  /**
+   * The blocks to fetch for a missing one: to the end of what is missing, over small gaps of what
+   * is present, widened to the grid of the fetch unit while the neighbours are absent too.
+   */
+  @GuardedBy("lock")
+  private long[] gap(long block, long to, boolean exact) {
+    long limit = nextInFlight(block, to);
+    long end = store.nextReady(block, limit);
+    while (end < limit) {
+      long missing = store.nextNotReady(end, Math.min(limit, end + shape.bridge + 1));
+      if (missing >= limit || missing - end > shape.bridge) {
+        break;
+      }
+      end = store.nextReady(missing, limit);
+    }
+    if (exact) {
+      return new long[] {block, end};
+    }
+    PagedBits present = store.present();
+    long gridStart = block - block % shape.unit;
+    Map.Entry<Long, Fetch> before = inFlight.lowerEntry(block);
+    long low = before == null ? gridStart : Math.max(gridStart, before.getValue().end);
+    long start = block;
+    while (start > low && !present.get(start - 1) && !isEvicting(start - 1)) {
+      start--;
+    }
+    long gridEnd =
+        Math.min((end + shape.unit - 1) / shape.unit * shape.unit, store.geometry().blocks());
+    long high = nextInFlight(end, gridEnd);
+    while (end < high && !present.get(end) && !isEvicting(end)) {
+      end++;
+    }
+    return new long[] {start, end};
+  }
+
+  @GuardedBy("lock")
+  private boolean isEvicting(long block) {
+    Map.Entry<Long, Eviction> entry = evicting.floorEntry(block);
+    return entry != null && block < entry.getValue().to;
+  }
+
+  /** Puts fetches for a run of blocks into the table and the queue, split at the grid. */
+  @GuardedBy("lock")
+  private void begin(long[] run, boolean exact, boolean inBackground) {
+    long most = inBackground ? shape.maxBackground : shape.maxFetch;
+    for (long from = run[0]; from < run[1]; ) {
+      long to = Math.min(run[1], (from / most + 1) * most);
+      if (!lengthenQueued(from, to, exact, inBackground, most)) {
+        Fetch fetch = new Fetch(from, to, inBackground, exact);
+        inFlight.put(from, fetch);
+        (inBackground ? background : demand).add(fetch);
+      }
+      from = to;
+    }
+    if (inBackground) {
+      work.signal();
+    } else {
+      work.signalAll();
+      makeRoom();
+    }
+  }
+
+  /** Joins a run to a queued fetch that ends where it begins, if both fit one fetch. */
+  @GuardedBy("lock")
+  private boolean lengthenQueued(
+      long from, long to, boolean exact, boolean inBackground, long most) {
+    Map.Entry<Long, Fetch> entry = inFlight.lowerEntry(from);
+    if (entry == null) {
+      return false;
+    }
+    Fetch before = entry.getValue();
+    if (before.state != Fetch.State.QUEUED
+        || before.end != from
+        || before.narrow != exact
+        || before.background != inBackground
+        || to - before.next > most) {
+      return false;
+    }
+    before.end = to;
+    return true;
+  }
+
+  /** Makes a background fetch demand, as somebody waits for it now. */
+  @GuardedBy("lock")
+  private void raise(Fetch fetch) {
+    if (!fetch.background) {
+      return;
+    }
+    fetch.background = false;
+    if (fetch.state == Fetch.State.QUEUED) {
+      background.remove(fetch);
+      demand.add(fetch);
+      makeRoom();
+    } else if (fetch.state == Fetch.State.RUNNING) {
+      runningBackground--;
+    }
+    work.signalAll();
+  }
+
+  /** If all workers are busy and one of them with background work, that one is stopped. */
+  @GuardedBy("lock")
+  private void makeRoom() {
+    if (running < workers || runningBackground == 0 || demand.isEmpty()) {
+      return;
+    }
+    for (Fetch fetch : inFlight.values()) {
+      if (fetch.background && fetch.state == Fetch.State.RUNNING && !fetch.cancelled) {
+        fetch.cancelled = true;
+        return;
+      }
+    }
+  }
+
+  /**
+   * Begins background fetches for what is absent in a range and not in flight.
+   *
+   * @return the blocks begun
+   */
+  long planBackground(long from, long to) {
+    lock.lock();
+    try {
+      long begun = 0;
+      for (long block = from; block < to && !closed; ) {
+        long absent = store.present().nextClear(block, to);
+        Fetch fetch = absent < to ? covering(absent) : null;
+        if (fetch != null || absent == to || isEvicting(absent)) {
+          block = fetch != null ? fetch.end : absent + 1;
+          continue;
+        }
+        long end = Math.min(store.present().nextSet(absent, to), nextInFlight(absent, to));
+        Long eviction = evicting.ceilingKey(absent);
+        end = eviction == null ? end : Math.min(end, eviction);
+        begin(new long[] {absent, end}, false, true);
+        begun += end - absent;
+        block = end;
+      }
+      assert invariant();
+      return begun;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** How many background fetches are queued or running. */
+  int backgroundCount() {
+    lock.lock();
+    try {
+      return background.size() + runningBackground;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Whether a worker should be started: there is work, and nobody free to take it. */
+  boolean wantsWorker(int started) {
+    lock.lock();
+    try {
+      return !closed
+          && started < workers
+          && idle < demand.size() + Math.min(background.size(), freeForBackground());
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  @GuardedBy("lock")
+  private int freeForBackground() {
+    return Math.max(0, backgroundWorkers - runningBackground);
+  }
+
+  /**
+   * Takes the next fetch to run; waits for one.
+   *
+   * @return null if the table is closed or nothing came in time: the worker ends
+   */
+  @Nullable Fetch take(long timeout, TimeUnit unit) throws InterruptedException {
+    lock.lock();
+    try {
+      long nanos = unit.toNanos(timeout);
+      while (!closed) {
+        Fetch fetch = demand.poll();
+        if (fetch == null && freeForBackground() > 0) {
+          fetch = background.poll();
+        }
+        if (fetch != null) {
+          fetch.state = Fetch.State.RUNNING;
+          running++;
+          runningBackground += fetch.background ? 1 : 0;
+          return fetch;
+        }
+        if (nanos <= 0) {
+          return null;
+        }
+        idle++;
+        try {
+          nanos = work.awaitNanos(nanos);
+        } finally {
+          idle--;
+        }
+      }
+      return null;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Whether a fetch should stop where it is. */
+  boolean isCancelled(Fetch fetch) {
+    lock.lock();
+    try {
+      return closed || (fetch.cancelled && fetch.parts.isEmpty());
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Says that blocks up to {@code landed} have been stored (or could not be).
+   *
+   * @param touched filled with the parts that these blocks belong to
+   */
+  void landed(Fetch fetch, long landed, List<Fetch.Part> touched) {
+    lock.lock();
+    try {
+      long from = fetch.next;
+      inFlight.remove(from, fetch);
+      fetch.next = landed;
+      if (landed < fetch.end) {
+        inFlight.put(landed, fetch);
+      }
+      for (Iterator<Fetch.Part> parts = fetch.parts.iterator(); parts.hasNext(); ) {
+        Fetch.Part part = parts.next();
+        if (part.from() < landed) {
+          touched.add(part);
+          if (part.to() <= landed) {
+            parts.remove();
+          }
+        }
+      }
+      assert invariant();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Ends a fetch, all landed or not.
+   *
+   * @return the parts that wait in vain
+   */
+  List<Fetch.Part> ended(Fetch fetch) {
+    lock.lock();
+    try {
+      inFlight.remove(fetch.next, fetch);
+      fetch.state = Fetch.State.ENDED;
+      running--;
+      if (fetch.background) {
+        runningBackground--;
+      }
+      List<Fetch.Part> left = fetch.parts;
+      fetch.parts = new ArrayList<>();
+      work.signal();
+      assert invariant();
+      return left;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Makes a block absent whose bytes turned out wrong, unless it is being fetched already. */
+  boolean heal(long block, boolean evenIfReady) {
+    lock.lock();
+    try {
+      if (covering(block) != null
+          || !store.present().get(block)
+          || (!evenIfReady && store.isReady(block, block + 1))) {
+        return false;
+      }
+      store.clear(block, block + 1);
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Drops queued background work that nobody waits for. */
+  void cancelBackground() {
+    lock.lock();
+    try {
+      for (Fetch fetch : background) {
+        inFlight.remove(fetch.next, fetch);
+        fetch.state = Fetch.State.ENDED;
+      }
+      background.clear();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Makes blocks absent for the evictor and keeps them from being fetched until {@link #evicted}.
+   *
+   * @return false if one of them is in flight or the table is closed; nothing was done
+   */
+  boolean evict(long from, long to) {
+    lock.lock();
+    try {
+      if (closed || nextInFlight(from, to) < to || covering(from) != null) {
+        return false;
+      }
+      evicting.put(from, new Eviction(from, to, new ArrayList<>()));
+      store.clear(from, to);
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Ends an eviction; the readers that came meanwhile are given back to be planned again. */
+  List<Runnable> evicted(long from) {
+    lock.lock();
+    try {
+      Eviction eviction = evicting.remove(from);
+      return eviction == null ? List.of() : eviction.after;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Refuses all further work and wakes the workers.
+   *
+   * @return the parts of every fetch, which now wait in vain, and what stops the fetches running
+   */
+  Closing close() {
+    lock.lock();
+    try {
+      closed = true;
+      List<Fetch.Part> parts = new ArrayList<>();
+      List<Runnable> aborts = new ArrayList<>();
+      for (Fetch fetch : inFlight.values()) {
+        parts.addAll(fetch.parts);
+        fetch.parts = new ArrayList<>();
+        Runnable abort = fetch.abort;
+        if (abort != null) {
+          aborts.add(abort);
+        }
+      }
+      List<Runnable> later = new ArrayList<>();
+      evicting.values().forEach(e -> later.addAll(e.after));
+      evicting.clear();
+      demand.clear();
+      background.clear();
+      work.signalAll();
+      return new Closing(parts, aborts, later);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** What {@link #close} leaves to be done without the lock. */
+  record Closing(List<Fetch.Part> parts, List<Runnable> aborts, List<Runnable> later) {}
+
+  /** Every block in at most one fetch, keys right, counts right. */
+  @GuardedBy("lock")
+  private boolean invariant() {
+    long last = 0;
+    int runningSeen = 0;
+    for (Map.Entry<Long, Fetch> entry : inFlight.entrySet()) {
+      Fetch fetch = entry.getValue();
+      if (entry.getKey() != fetch.next || fetch.next < last || fetch.end <= fetch.next) {
+        return false;
+      }
+      last = fetch.end;
+      runningSeen += fetch.background && fetch.state == Fetch.State.RUNNING ? 1 : 0;
+    }
+    return runningSeen <= runningBackground && runningBackground <= running;
+  }
+}

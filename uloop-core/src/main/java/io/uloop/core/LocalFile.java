@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import java.io.EOFException;
+import java.io.IOException;
+import java.io.RandomAccessFile;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
+import java.nio.channels.ClosedChannelException;
+import java.nio.channels.FileChannel;
+import java.nio.channels.OverlappingFileLockException;
+import java.nio.channels.WritableByteChannel;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One open file of the machine's file system.
+ *
+ * <p>Two traps shape this class. The JDK closes a {@link FileChannel} for everybody when a thread
+ * is interrupted inside it; a reader's own thread comes here in {@link #transferTo} and, where a
+ * file cannot be mapped, in {@link #read}. So a channel that an interrupt closed is opened again.
+ * And POSIX record locks (fcntl(2), F_SETLK) are dropped when the process closes <em>any</em>
+ * descriptor of the file; so no second descriptor is ever closed before the end, and the lock is
+ * taken again with the new channel.
+ */
+final class LocalFile implements Storage.File {
+  private final Path path;
+  private final String key;
+  private final ReentrantLock reopening = new ReentrantLock();
+  private volatile RandomAccessFile file;
+
+  @GuardedBy("reopening")
+  private boolean closed;
+
+  @GuardedBy("reopening")
+  private boolean locked;
+
+  @GuardedBy("reopening")
+  private @Nullable LibC libc;
+
+  /** Opens the file for reading and writing, making it if it is missing. */
+  LocalFile(Path path) throws IOException {
+    this.path = path;
+    this.file = new RandomAccessFile(path.toFile(), "rw");
+    this.key = key(path);
+  }
+
+  /** Device and inode of a file. */
+  static String key(Path path) throws IOException {
+    return Files.getAttribute(path, "unix:dev") + ":" + Files.getAttribute(path, "unix:ino");
+  }
+
+  @Override
+  public Path path() {
+    return path;
+  }
+
+  @Override
+  public String key() {
+    return key;
+  }
+
+  @Override
+  public long size() throws IOException {
+    return channel().size();
+  }
+
+  @Override
+  public void setSize(long size) throws IOException {
+    channel();
+    file.setLength(size);
+  }
+
+  @Override
+  public void read(ByteBuffer dst, long position) throws IOException {
+    for (long at = position; dst.hasRemaining(); ) {
+      int n;
+      try {
+        n = channel().read(dst, at);
+      } catch (ClosedByInterruptException e) {
+        throw e;
+      } catch (ClosedChannelException e) {
+        channel(); // throws if closed for good; else another thread was interrupted: go on
+        continue;
+      }
+      if (n < 0) {
+        throw new EOFException("ends at " + at + ", " + dst.remaining() + " bytes early");
+      }
+      at += n;
+    }
+  }
+
+  @Override
+  public void write(ByteBuffer src, long position) throws IOException {
+    for (long at = position; src.hasRemaining(); ) {
+      try {
+        at += channel().write(src, at);
+      } catch (ClosedByInterruptException e) {
+        throw e;
+      } catch (ClosedChannelException e) {
+        channel();
+      }
+    }
+  }
+
+  @Override
+  public void force() throws IOException {
+    while (true) {
+      try {
+        channel().force(false);
+        return;
+      } catch (ClosedByInterruptException e) {
+        throw e;
+      } catch (ClosedChannelException e) {
+        channel();
+      }
+    }
+  }
+
+  @Override
+  public void punch(long position, long length) throws IOException {
+    libc().punch(position, length);
+  }
+
+  @Override
+  public long allocatedBytes() throws IOException {
+    return libc().allocatedBytes();
+  }
+
+  /** The native descriptor, opened when first needed and kept (see the class comment). */
+  private LibC libc() throws IOException {
+    reopening.lock();
+    try {
+      if (closed) {
+        throw new ClosedChannelException();
+      }
+      if (libc == null) {
+        libc = LibC.open(path);
+      }
+      return libc;
+    } finally {
+      reopening.unlock();
+    }
+  }
+
+  @Override
+  public ByteBuffer map(long position, long length) throws IOException {
+    return channel().map(FileChannel.MapMode.READ_ONLY, position, length);
+  }
+
+  @Override
+  public long transferTo(long position, long length, WritableByteChannel target)
+      throws IOException {
+    try {
+      return channel().transferTo(position, length, target);
+    } catch (ClosedChannelException e) {
+      if (target.isOpen() && !Thread.currentThread().isInterrupted()) {
+        channel();
+        return 0;
+      }
+      throw e;
+    }
+  }
+
+  @Override
+  public boolean tryLock() throws IOException {
+    reopening.lock();
+    try {
+      locked = file.getChannel().tryLock() != null;
+      return locked;
+    } catch (OverlappingFileLockException e) {
+      return false;
+    } finally {
+      reopening.unlock();
+    }
+  }
+
+  /** The open channel; opened again if an interrupt closed it. */
+  private FileChannel channel() throws IOException {
+    FileChannel current = file.getChannel();
+    return current.isOpen() ? current : reopened();
+  }
+
+  private FileChannel reopened() throws IOException {
+    reopening.lock();
+    try {
+      if (closed) {
+        throw new ClosedChannelException();
+      }
+      if (!file.getChannel().isOpen()) {
+        if (!Files.exists(path) || !key(path).equals(key)) {
+          throw new NoSuchFileException(path + ": removed or replaced while in use");
+        }
+        RandomAccessFile again = new RandomAccessFile(path.toFile(), "rw");
+        try {
+          if (locked && again.getChannel().tryLock() == null) {
+            throw new IOException(path + ": lost its lock to another process");
+          }
+        } catch (IOException | OverlappingFileLockException e) {
+          again.close();
+          throw e;
+        }
+        file = again;
+      }
+      return file.getChannel();
+    } finally {
+      reopening.unlock();
+    }
+  }
+
+  @Override
+  public void close() throws IOException {
+    reopening.lock();
+    try {
+      closed = true;
+      if (libc != null) {
+        libc.close();
+        libc = null;
+      }
+      file.close();
+    } finally {
+      reopening.unlock();
+    }
+  }
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import io.uloop.CacheInUseException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.Set;
+
+/**
+ * Keeps a file to one device: within this JVM by a set, between processes by the system's lock.
+ *
+ * <p>The set is the one piece of state that devices of a JVM share. POSIX locks belong to the
+ * process: they would not tell two devices of one JVM apart, and closing a second descriptor of a
+ * file drops the lock taken through the first. So the set is asked before a file is opened, and its
+ * monitor is held over the opening (the one place where I/O runs under a lock; opens are rare).
+ */
+final class PairLock implements AutoCloseable {
+
+  /** Device and inode of the files in use; guarded by itself. */
+  private static final Set<String> IN_USE = new HashSet<>();
+
+  private final String key;
+  private final Storage.File file;
+
+  private PairLock(String key, Storage.File file) {
+    this.key = key;
+    this.file = file;
+  }
+
+  Storage.File file() {
+    return file;
+  }
+
+  /**
+   * Opens a file and locks it until this is closed, which closes the file too.
+   *
+   * @throws CacheInUseException if this JVM or another process has it; the messages differ
+   */
+  static PairLock open(Storage storage, Path path, Storage.Mode mode) throws IOException {
+    synchronized (IN_USE) {
+      if (storage.exists(path) && IN_USE.contains(storage.key(path))) {
+        throw new CacheInUseException(path + ": is in use by another device of this JVM");
+      }
+      Storage.File file = storage.open(path, mode);
+      boolean taken = false;
+      try {
+        if (!file.tryLock()) {
+          throw new CacheInUseException(path + ": is in use by another process");
+        }
+        String key = file.key();
+        IN_USE.add(key);
+        taken = true;
+        return new PairLock(key, file);
+      } finally {
+        if (!taken) {
+          file.close();
+        }
+      }
+    }
+  }
+
+  @Override
+  public void close() throws IOException {
+    synchronized (IN_USE) {
+      IN_USE.remove(key);
+      file.close();
+    }
+  }
+}

@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import io.uloop.CacheFormatException;
+import io.uloop.CacheMismatchException;
+import io.uloop.SourceIdentity;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Opens a pair, makes it, adopts it or refuses it.
+ *
+ * <pre>
+ *   sidecar  cache file   bitmap file        what happens
+ *   -------  -----------  -----------------  ------------------------------------------------------
+ *   none     none         none               made
+ *   none     right size   right size         a legacy pair: adopted, said in the log
+ *   none     none         no bit set         made (a crash while it was being made)
+ *   none     anything else                   refused: somebody else's file, or half a pair
+ *   fits     right size   right size         opened
+ *   fits     other size, or missing          refused (bits without data are never believed)
+ *   other    any          any                refused and the difference said, or made anew on request
+ * </pre>
+ *
+ * <p>What is made is made in this order, each step durable before the next, so that a crash between
+ * two steps leaves a pair that is refused or empty, never one with bits that lie: bitmap zeroed,
+ * cache file emptied, checksums emptied, sidecar replaced.
+ */
+final class PairOpener {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
+  static final int DEFAULT_BLOCK_BYTES = 4096;
+
+  private final Storage storage;
+  private final CachePair paths;
+  private final boolean useChecksums;
+  private final WhenDifferent whenDifferent;
+
+  PairOpener(Storage storage, CachePair paths, boolean useChecksums, WhenDifferent whenDifferent) {
+    this.storage = storage;
+    this.paths = paths;
+    this.useChecksums = useChecksums;
+    this.whenDifferent = whenDifferent;
+  }
+
+  /**
+   * Reads what the pair says of itself, if it says anything, without locking it.
+   *
+   * @throws CacheFormatException if the sidecar is damaged or too new
+   */
+  @Nullable Sidecar sidecar() throws IOException {
+    Path file = paths.sidecarFile();
+    if (!storage.exists(file)) {
+      return null;
+    }
+    byte[] bytes;
+    try {
+      bytes = storage.readAll(file);
+    } catch (IOException e) {
+      throw PairFailures.of(file, "read", e);
+    }
+    return Sidecar.parse(file, bytes);
+  }
+
+  /**
+   * Opens the pair for a source.
+   *
+   * @param identity the source, or null if it cannot be asked: then what the sidecar says
+   * @param blockSizeBytes the unit wanted, or 0: what the pair has, else 4096
+   */
+  PairFiles open(@Nullable SourceIdentity identity, int blockSizeBytes) throws IOException {
+    makeDirectory(paths.bitmapFile());
+    makeDirectory(paths.cacheFile());
+    PairLock bitmap = null;
+    PairLock cache = null;
+    Storage.File checksums = null;
+    boolean opened = false;
+    try {
+      bitmap = lock(paths.bitmapFile());
+      cache = lock(paths.cacheFile());
+      Plan plan = plan(identity, blockSizeBytes, bitmap.file(), cache.file());
+      Geometry geometry = plan.geometry;
+      if (plan.make) {
+        empty(paths.bitmapFile(), bitmap.file(), geometry.bitmapFileBytes());
+        empty(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
+      } else if (cache.file().size() < geometry.cacheFileBytes()) {
+        resize(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
+      }
+      PagedBits present = new PagedBits(geometry.blocks());
+      int crc = plan.make ? 0 : load(bitmap.file(), present);
+      boolean every = plan.make || plan.everyBlockHasChecksum;
+      if (useChecksums) {
+        checksums = storage.open(paths.checksumFile(), Storage.Mode.CREATE);
+        long bytes = geometry.blocks() * Integer.BYTES;
+        if (plan.make) {
+          empty(paths.checksumFile(), checksums, bytes);
+        } else if (checksums.size() != bytes) {
+          LOG.log(
+              Level.WARNING,
+              "{0}: is {1} bytes, expected {2}; begun anew",
+              paths.checksumFile(),
+              checksums.size(),
+              bytes);
+          empty(paths.checksumFile(), checksums, bytes);
+          every = false;
+        }
+      } else {
+        every = false;
+      }
+      checkPairing(plan, cache.file(), crc, every);
+      Sidecar sidecar =
+          new Sidecar(
+              plan.identity,
+              geometry.blockSizeBytes(),
+              cache.file().key(),
+              every,
+              Optional.empty(),
+              "uloop " + Version.text());
+      storage.forceDirectory(paths.bitmapFile().toAbsolutePath().getParent());
+      storage.forceDirectory(paths.cacheFile().toAbsolutePath().getParent());
+      try {
+        storage.replace(paths.sidecarFile(), sidecar.toBytes());
+      } catch (IOException e) {
+        throw PairFailures.of(paths.sidecarFile(), "write", e);
+      }
+      PairFiles files =
+          new PairFiles(
+              storage, paths, geometry, cache, bitmap, checksums, present, plan.make, sidecar);
+      opened = true;
+      return files;
+    } finally {
+      if (!opened) {
+        closeAll(checksums, cache, bitmap);
+      }
+    }
+  }
+
+  private static void closeAll(@Nullable AutoCloseable... opened) {
+    for (AutoCloseable each : opened) {
+      if (each != null) {
+        try {
+          each.close();
+        } catch (Exception e) {
+          LOG.log(Level.DEBUG, "close after a failed open", e);
+        }
+      }
+    }
+  }
+
+  /** What to do with the files found. */
+  private record Plan(
+      SourceIdentity identity,
+      Geometry geometry,
+      boolean make,
+      boolean everyBlockHasChecksum,
+      @Nullable Sidecar found) {}
+
+  private Plan plan(
+      @Nullable SourceIdentity identity,
+      int blockSizeBytes,
+      Storage.File bitmap,
+      Storage.File cache)
+      throws IOException {
+    int wanted = blockSizeBytes == 0 ? DEFAULT_BLOCK_BYTES : blockSizeBytes;
+    Sidecar found;
+    try {
+      found = sidecar();
+    } catch (CacheFormatException e) {
+      if (whenDifferent != WhenDifferent.RECREATE || identity == null) {
+        throw e;
+      }
+      LOG.log(Level.WARNING, "{0}; the pair is made anew", e.getMessage());
+      return new Plan(identity, new Geometry(identity.size(), wanted), true, false, null);
+    }
+    if (found == null) {
+      if (identity == null) {
+        throw new CacheMismatchException(
+            paths.sidecarFile() + ": missing, so the pair cannot be used without its source");
+      }
+      Geometry geometry = new Geometry(identity.size(), wanted);
+      return new Plan(identity, geometry, !adopt(geometry, bitmap, cache), false, null);
+    }
+    SourceIdentity is = identity == null ? found.identity() : identity;
+    List<String> differences = differences(found, is, blockSizeBytes);
+    Geometry geometry =
+        new Geometry(is.size(), blockSizeBytes == 0 ? found.blockSizeBytes() : blockSizeBytes);
+    if (differences.isEmpty()) {
+      differences = sizeDifferences(geometry, bitmap, cache);
+    }
+    if (differences.isEmpty()) {
+      return new Plan(is, geometry, false, found.checksums(), found);
+    }
+    if (whenDifferent == WhenDifferent.FAIL) {
+      throw new CacheMismatchException(
+          paths.sidecarFile()
+              + ": the pair does not fit the source: "
+              + String.join("; ", differences)
+              + " (re-create it, or name another pair)");
+    }
+    LOG.log(
+        Level.WARNING,
+        "{0}: {1}; the pair is made anew",
+        paths.sidecarFile(),
+        String.join("; ", differences));
+    return new Plan(is, geometry, true, false, found);
+  }
+
+  private static List<String> differences(Sidecar found, SourceIdentity is, int blockSizeBytes) {
+    List<String> differences = new ArrayList<>();
+    SourceIdentity was = found.identity();
+    compare(differences, "source", was.uri(), is.uri());
+    compare(differences, "size", was.size(), is.size());
+    compare(
+        differences,
+        "validator",
+        was.validator().map(Object::toString).orElse("none"),
+        is.validator().map(Object::toString).orElse("none"));
+    if (blockSizeBytes != 0) {
+      compare(differences, "block size", found.blockSizeBytes(), blockSizeBytes);
+    }
+    return differences;
+  }
+
+  private static void compare(List<String> differences, String what, Object was, Object is) {
+    if (!was.equals(is)) {
+      differences.add(what + " was " + was + ", is " + is);
+    }
+  }
+
+  /** What is wrong with the sizes of a pair that has a sidecar. */
+  private List<String> sizeDifferences(Geometry geometry, Storage.File bitmap, Storage.File cache)
+      throws IOException {
+    List<String> differences = new ArrayList<>();
+    if (bitmap.size() != geometry.bitmapFileBytes()) {
+      differences.add(
+          "bitmap file "
+              + paths.bitmapFile()
+              + " is "
+              + bitmap.size()
+              + " bytes, expected "
+              + geometry.bitmapFileBytes());
+    }
+    if (cache.size() != geometry.cacheFileBytes()) {
+      differences.add(
+          "cache file "
+              + paths.cacheFile()
+              + " is "
+              + cache.size()
+              + " bytes, expected "
+              + geometry.cacheFileBytes());
+    }
+    return differences;
+  }
+
+  /** Whether files without a sidecar are a legacy pair of this image; false if there are none. */
+  private boolean adopt(Geometry geometry, Storage.File bitmap, Storage.File cache)
+      throws IOException {
+    long bitmapBytes = bitmap.size();
+    long cacheBytes = cache.size();
+    if (bitmapBytes == 0 && cacheBytes == 0) {
+      return false;
+    }
+    // The original did not always round the cache file up to a whole block.
+    boolean cacheFits =
+        cacheBytes >= geometry.sizeBytes() && cacheBytes <= geometry.cacheFileBytes();
+    boolean bitmapFits = bitmapBytes == geometry.bitmapFileBytes();
+    if (cacheFits && bitmapFits) {
+      LOG.log(
+          Level.INFO,
+          "{0}: no sidecar; adopted as a legacy pair of {1} bytes",
+          paths.bitmapFile(),
+          geometry.sizeBytes());
+      return true;
+    }
+    if (bitmapFits && cacheBytes == 0) {
+      PagedBits bits = new PagedBits(geometry.blocks());
+      load(bitmap, bits);
+      if (bits.count() == 0) {
+        return false;
+      }
+    }
+    if (whenDifferent == WhenDifferent.RECREATE) {
+      LOG.log(Level.WARNING, "{0}: not a pair of this image; made anew", paths.bitmapFile());
+      return false;
+    }
+    throw new CacheMismatchException(
+        "not a pair for a source of "
+            + geometry.sizeBytes()
+            + " bytes in blocks of "
+            + geometry.blockSizeBytes()
+            + ": bitmap file "
+            + paths.bitmapFile()
+            + " is "
+            + bitmapBytes
+            + " bytes, expected "
+            + geometry.bitmapFileBytes()
+            + "; cache file "
+            + paths.cacheFile()
+            + " is "
+            + cacheBytes
+            + " bytes, expected "
+            + geometry.cacheFileBytes());
+  }
+
+  /**
+   * Notices a cache file that was replaced under its bitmap, or a bitmap of another time.
+   *
+   * <p>With a checksum for every block each one is verified before its first use anyway, and a bad
+   * one fetched again, so a copied pair is as good as the original. Without, bits that cannot be
+   * trusted are not used.
+   */
+  private void checkPairing(Plan plan, Storage.File cache, int bitmapCrc, boolean every)
+      throws IOException {
+    Sidecar found = plan.found;
+    if (plan.make || found == null) {
+      return;
+    }
+    List<String> doubts = new ArrayList<>();
+    compare(doubts, "cache file (device:inode)", found.cacheFileKey(), cache.key());
+    found
+        .bitmapChecksum()
+        .ifPresent(
+            was ->
+                compare(
+                    doubts,
+                    "checksum of the bitmap",
+                    Integer.toHexString(was),
+                    Integer.toHexString(bitmapCrc)));
+    if (doubts.isEmpty()) {
+      return;
+    }
+    String what =
+        paths.bitmapFile() + " and " + paths.cacheFile() + ": " + String.join("; ", doubts);
+    if (!every) {
+      throw new CacheMismatchException(
+          what + ", and not every block has a checksum to tell what is right (re-create the pair)");
+    }
+    LOG.log(Level.WARNING, "{0}; each block is verified before its first use", what);
+  }
+
+  private PairLock lock(Path file) throws IOException {
+    try {
+      return PairLock.open(storage, file, Storage.Mode.CREATE);
+    } catch (IOException e) {
+      throw PairFailures.of(file, "open", e);
+    }
+  }
+
+  private int load(Storage.File bitmap, PagedBits present) throws IOException {
+    try {
+      return PairFiles.load(bitmap, present);
+    } catch (IOException e) {
+      throw PairFailures.of(paths.bitmapFile(), "read", e);
+    }
+  }
+
+  /** Makes a file all zeroes, durably. */
+  private static void empty(Path path, Storage.File file, long bytes) throws IOException {
+    resize(path, file, 0);
+    resize(path, file, bytes);
+  }
+
+  private static void resize(Path path, Storage.File file, long bytes) throws IOException {
+    try {
+      file.setSize(bytes);
+      file.force();
+    } catch (IOException e) {
+      throw PairFailures.of(path, "resize to " + bytes + " bytes", e);
+    }
+  }
+
+  private static void makeDirectory(Path file) throws IOException {
+    Path directory = file.toAbsolutePath().getParent();
+    if (directory != null && !Files.isDirectory(directory)) {
+      try {
+        Files.createDirectories(directory);
+      } catch (IOException e) {
+        throw PairFailures.of(directory, "make the directory", e);
+      }
+    }
+  }
+}

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.uloop.ReadCompletion;
+import java.nio.ByteBuffer;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * A read that waits for fetches; state, not a parked thread.
+ *
+ * <p>It is made of parts: one for what the reader copies itself, one for each fetch it waits for.
+ * Each landing piece of a fetch is copied straight into the reader's buffer, so the read needs
+ * nothing from the cache file and succeeds also when the cache volume does not. With the last part
+ * the read is done. It is done early by a failure or when the reader gives up; from then on its
+ * buffer is the reader's again and is not touched, which is what {@link #lock} is for.
+ */
+final class PendingRead {
+
+  private final long offset;
+  private final ByteBuffer dst;
+  private final int base;
+  private final int length;
+  private final ReadCompletion completion;
+
+  /** Guards the buffer's content and the fields below; held for copies of memory, nothing else. */
+  private final ReentrantLock lock = new ReentrantLock();
+
+  @GuardedBy("lock")
+  private int parts = 1;
+
+  @GuardedBy("lock")
+  private boolean done;
+
+  /** Begins with one part, the reader's own. */
+  PendingRead(long offset, ByteBuffer dst, ReadCompletion completion) {
+    this.offset = offset;
+    this.dst = dst;
+    this.base = dst.position();
+    this.length = dst.remaining();
+    this.completion = completion;
+  }
+
+  long offset() {
+    return offset;
+  }
+
+  long end() {
+    return offset + length;
+  }
+
+  void addPart() {
+    lock.lock();
+    try {
+      parts++;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Copies what overlaps from a piece of the image.
+   *
+   * @param piece bytes from its position to its limit; left as they are
+   * @param pieceStart where in the image its position is
+   */
+  void copy(ByteBuffer piece, long pieceStart) {
+    long from = Math.max(offset, pieceStart);
+    long to = Math.min(end(), pieceStart + piece.remaining());
+    if (from >= to) {
+      return;
+    }
+    lock.lock();
+    try {
+      if (!done) {
+        dst.put(
+            base + (int) (from - offset),
+            piece,
+            piece.position() + (int) (from - pieceStart),
+            (int) (to - from));
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Copies ready bytes from the store; on the reader's own part. */
+  void copy(BlockStore store, long from, long to) throws java.io.IOException {
+    lock.lock();
+    try {
+      if (!done) {
+        store.copy(from, dst, base + (int) (from - offset), (int) (to - from));
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Ends a part; with the last one the read is done and its completion runs. */
+  void partDone() {
+    lock.lock();
+    try {
+      if (--parts > 0 || done) {
+        return;
+      }
+      done = true;
+      dst.position(base + length);
+    } finally {
+      lock.unlock();
+    }
+    completion.done(null);
+  }
+
+  /** Ends the read with a failure, unless it is done. */
+  void fail(Throwable failure) {
+    if (finish()) {
+      completion.done(failure);
+    }
+  }
+
+  /**
+   * Takes the buffer back; the completion will not run.
+   *
+   * @return false if the read was done before
+   */
+  boolean giveUp() {
+    return finish();
+  }
+
+  private boolean finish() {
+    lock.lock();
+    try {
+      if (done) {
+        return false;
+      }
+      done = true;
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  boolean isDone() {
+    lock.lock();
+    try {
+      return done;
+    } finally {
+      lock.unlock();
+    }
+  }
+}

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import java.util.concurrent.locks.ReentrantLock;
+
+/**
+ * Notices readers that go forward, and keeps fetches ahead of them.
+ *
+ * <p>Up to {@link #STREAMS} readers at once. A stream is begun by a miss and confirmed by a read
+ * that goes on where it stopped, or near it (a reader with many requests in flight is not quite in
+ * order). Then its window is kept fetched ahead of it: when half of it is used up the next half is
+ * begun, and the window doubles, up to the limit. A stream that is abandoned with most of its
+ * window unread halves the window that the next streams begin with; one that was used doubles it
+ * again.
+ *
+ * <p><b>Threads:</b> any. The check that every read makes ({@link #read}) reads a few fields
+ * without a lock; races cost a late or a double look, never a wrong answer. Planning is done under
+ * {@link #lock}, which is only tried: if somebody plans already, that is enough.
+ */
+final class ReadAhead {
+
+  static final int STREAMS = 8;
+  private static final long FIRST_WINDOW = 512 * 1024;
+  private static final long LEAST_WINDOW = 64 * 1024;
+  private static final long NEAR = 1 << 20;
+
+  /** One reader that goes forward; fields are written under the lock, but for {@link #next}. */
+  private static final class Stream {
+    /** Where the reader will go on, or -1 if the slot is free. */
+    volatile long next = -1;
+
+    /** How far has been begun to fetch. */
+    volatile long ahead;
+
+    /** How much is to be fetched ahead; 0 until the stream is confirmed. */
+    volatile long window;
+
+    /** The number of streams begun when it was last read. */
+    volatile long lastUsed;
+  }
+
+  /** Begins background fetches for what is absent in a range; gives how many bytes were begun. */
+  interface Planner {
+    long begin(long from, long to);
+  }
+
+  private final long size;
+  private final long maxWindow;
+  private final Planner planner;
+  private final Stream[] streams = new Stream[STREAMS];
+  private final ReentrantLock lock = new ReentrantLock();
+  private volatile long clock;
+
+  @GuardedBy("lock")
+  private long firstWindow;
+
+  /**
+   * Makes a read-ahead.
+   *
+   * @param size of the device
+   * @param maxWindow the most to be ahead of one reader, in bytes; 0 turns it off
+   */
+  ReadAhead(long size, long maxWindow, Planner planner) {
+    this.size = size;
+    this.maxWindow = maxWindow;
+    this.planner = planner;
+    this.firstWindow = Math.min(FIRST_WINDOW, maxWindow);
+    for (int i = 0; i < STREAMS; i++) {
+      streams[i] = new Stream();
+    }
+  }
+
+  /**
+   * Takes note of a read.
+   *
+   * @param missed whether it had to wait; only such reads begin a stream
+   */
+  void read(long offset, long length, boolean missed) {
+    if (maxWindow == 0) {
+      return;
+    }
+    long end = offset + length;
+    for (Stream stream : streams) {
+      long next = stream.next;
+      if (next < 0) {
+        continue;
+      }
+      long window = stream.window;
+      long near = window == 0 ? NEAR / 4 : Math.max(NEAR, window / 2);
+      if (offset > next + near || offset < next - Math.max(near, window)) {
+        continue;
+      }
+      stream.lastUsed = clock;
+      if (end <= next) {
+        if (window > 0 || offset != next - length) {
+          return;
+        }
+        continue;
+      }
+      stream.next = end;
+      if (window == 0 || stream.ahead - end < window / 2) {
+        goOn(stream, end);
+      }
+      return;
+    }
+    if (missed) {
+      begin(end);
+    }
+  }
+
+  private void goOn(Stream stream, long end) {
+    if (!lock.tryLock()) {
+      return;
+    }
+    try {
+      if (stream.next < 0) {
+        return;
+      }
+      long window = stream.window;
+      window = window == 0 ? firstWindow : Math.min(maxWindow, window * 2);
+      stream.window = window;
+      long from = Math.max(stream.ahead, end);
+      long to = Math.min(size, end + window);
+      if (from < to) {
+        stream.ahead = to;
+        planner.begin(from, to);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private void begin(long end) {
+    if (!lock.tryLock()) {
+      return;
+    }
+    try {
+      Stream oldest = streams[0];
+      for (Stream stream : streams) {
+        if (stream.next < 0) {
+          oldest = stream;
+          break;
+        }
+        if (stream.lastUsed < oldest.lastUsed) {
+          oldest = stream;
+        }
+      }
+      judge(oldest);
+      long now = clock + 1;
+      clock = now;
+      oldest.window = 0;
+      oldest.ahead = end;
+      oldest.lastUsed = now;
+      oldest.next = end;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Learns from a stream that is given up. */
+  @GuardedBy("lock")
+  private void judge(Stream stream) {
+    long window = stream.window;
+    if (stream.next < 0 || window == 0) {
+      return;
+    }
+    long unread = Math.max(0, stream.ahead - stream.next);
+    if (unread > window / 2) {
+      firstWindow = Math.max(Math.min(LEAST_WINDOW, maxWindow), firstWindow / 2);
+    } else {
+      firstWindow = Math.min(Math.min(FIRST_WINDOW, maxWindow), firstWindow * 2);
+    }
+  }
+}

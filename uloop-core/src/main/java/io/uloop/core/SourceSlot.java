@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import com.google.errorprone.annotations.concurrent.GuardedBy;
+import io.uloop.BlockSource;
+import io.uloop.SourceChangedException;
+import io.uloop.SourceIdentity;
+import io.uloop.SourceUnavailableException;
+import io.uloop.UloopException;
+import java.io.IOException;
+import java.nio.channels.ClosedChannelException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The source of a device: open, not yet (or no longer) open, found to be another one, or let go.
+ *
+ * <pre>
+ *   MISSING --a fetch opens it, identity right--> OPEN --let go (complete), or closed--> ENDED
+ *   MISSING --identity wrong--> CHANGED (for good: nothing of it is ever read)
+ *   OPEN    --a fetch says that it changed--> CHANGED
+ * </pre>
+ *
+ * <p><b>Threads:</b> any. One thread at a time opens; the others wait for it, and a failure serves
+ * all that come within {@link #RETRY_NANOS}, so that a source that is down is asked once.
+ */
+final class SourceSlot {
+
+  private static final long RETRY_NANOS = TimeUnit.SECONDS.toNanos(1);
+
+  private final @Nullable SourceOpener opener;
+  private final SourceIdentity expected;
+  private final ReentrantLock opening = new ReentrantLock();
+  private volatile @Nullable BlockSource source;
+  private volatile @Nullable SourceChangedException changed;
+  private volatile boolean ended;
+
+  @GuardedBy("opening")
+  private @Nullable IOException lastFailure;
+
+  @GuardedBy("opening")
+  private long lastFailureNanos;
+
+  /**
+   * Makes a slot.
+   *
+   * @param source open already, or null
+   * @param opener opens it when it is missing; null if it must not be opened (offline)
+   * @param expected what it must be
+   */
+  SourceSlot(@Nullable BlockSource source, @Nullable SourceOpener opener, SourceIdentity expected) {
+    this.source = source;
+    this.opener = opener;
+    this.expected = expected;
+  }
+
+  /** Gives the open source, opening it if need be; blocks while that lasts. */
+  BlockSource get() throws IOException {
+    SourceChangedException gone = changed;
+    if (gone != null) {
+      throw gone.copy();
+    }
+    BlockSource open = source;
+    return open != null ? open : open();
+  }
+
+  private BlockSource open() throws IOException {
+    opening.lock();
+    try {
+      if (ended) {
+        throw new ClosedChannelException();
+      }
+      BlockSource other = source;
+      if (other != null) {
+        return other;
+      }
+      if (opener == null) {
+        throw new SourceUnavailableException(expected.uri() + ": offline, and not in the cache");
+      }
+      IOException last = lastFailure;
+      if (last != null && System.nanoTime() - lastFailureNanos < RETRY_NANOS) {
+        throw last instanceof UloopException known ? known.copy() : last;
+      }
+      try {
+        BlockSource fresh = opener.open();
+        check(fresh);
+        source = fresh;
+        lastFailure = null;
+        return fresh;
+      } catch (IOException e) {
+        lastFailure = e;
+        lastFailureNanos = System.nanoTime();
+        throw e;
+      }
+    } finally {
+      opening.unlock();
+    }
+  }
+
+  private void check(BlockSource fresh) throws IOException {
+    SourceIdentity is = fresh.identity();
+    if (!is.equals(expected)) {
+      fresh.close();
+      SourceChangedException gone =
+          new SourceChangedException(
+              expected.uri()
+                  + ": has changed: expected "
+                  + describe(expected)
+                  + ", found "
+                  + is.uri()
+                  + " "
+                  + describe(is));
+      changed = gone;
+      throw gone;
+    }
+  }
+
+  private static String describe(SourceIdentity identity) {
+    return "size="
+        + identity.size()
+        + " validator="
+        + identity.validator().map(Object::toString).orElse("none");
+  }
+
+  /** Remembers that the source says it has changed; no byte of it is asked for again. */
+  void changed(SourceChangedException gone) {
+    changed = gone;
+  }
+
+  /** The source if it is open now. */
+  @Nullable BlockSource peek() {
+    return source;
+  }
+
+  /** Closes the source until somebody needs it again. */
+  void release() throws IOException {
+    opening.lock();
+    try {
+      BlockSource open = source;
+      source = null;
+      if (open != null) {
+        open.close();
+      }
+    } finally {
+      opening.unlock();
+    }
+  }
+
+  /** Closes the source, for good. */
+  void close() throws IOException {
+    ended = true;
+    BlockSource open = source;
+    source = null;
+    if (open != null) {
+      open.close();
+    }
+  }
+}

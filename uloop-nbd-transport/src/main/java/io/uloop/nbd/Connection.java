@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.nbd;
+
+import io.netty.buffer.ByteBuf;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.SocketChannel;
+import java.util.concurrent.TimeUnit;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One client: moves bytes between its socket and the state machine it is in.
+ *
+ * <p><b>States</b> (each entered at most once, downwards only):
+ *
+ * <pre>
+ * HANDSHAKE     options; ends with transmission, with a refusal, or after the handshake's time
+ * TRANSMISSION  requests
+ * DRAINING      no further requests are taken (DISC, end of stream); what runs is answered
+ * LINGERING     all is said, output ended; input is thrown away until the client closes
+ * CLOSED        socket closed; reads still with the device release their buffers when they return
+ * </pre>
+ *
+ * DRAINING goes straight to CLOSED unless the server stops: then closing at once, with requests of
+ * the client unread, could cost it the last answers.
+ *
+ * <p><b>Back-pressure:</b> requests are taken off the socket only while everything said so far went
+ * out, so a client that does not read its answers is not read either, and holds one chunk and what
+ * its requests in flight hold.
+ *
+ * <p><b>Threads:</b> the loop's only.
+ */
+final class Connection implements EventLoop.Selectable {
+
+  private static final System.Logger LOG = System.getLogger(Connection.class.getName());
+
+  /** After how many reads in a row other connections get their turn. */
+  private static final int ROUNDS = 16;
+
+  /** How long the requests that run when the server stops may take before they fail. */
+  private static final long STOP_GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(1000);
+
+  /** When, after the stop began, a connection is closed whatever it does. */
+  private static final long STOP_LIMIT_NANOS = TimeUnit.MILLISECONDS.toNanos(1500);
+
+  private final EventLoop loop;
+  private final ServerState server;
+  private final @Nullable SocketChannel channel;
+  private @Nullable SelectionKey key;
+  private Link link;
+  private final OutputQueue out;
+
+  /** Told once, when all is given back. */
+  private final Runnable onClose;
+
+  private final long connectedAt = System.nanoTime();
+
+  /** The state machine; exactly one of the two is there. */
+  private @Nullable Handshake handshake;
+
+  private @Nullable Transmission transmission;
+
+  /** Bytes received and not taken yet: part of a message, or all while paused. */
+  private @Nullable ByteBuf leftover;
+
+  /** Whether the state machine has to wait for something else than bytes. */
+  private boolean paused;
+
+  /** Whether the client sends no more. */
+  private boolean endOfStream;
+
+  /** Whether no more requests are taken. */
+  private boolean finished;
+
+  private boolean encrypted;
+  private boolean lingering;
+  private boolean closed;
+  private OutputQueue.State outState = OutputQueue.State.EMPTY;
+  private long lastProgress = connectedAt;
+
+  /** Whether the server stops, and since when. */
+  private boolean stopping;
+
+  private long stopAt;
+
+  Connection(
+      EventLoop loop,
+      ServerState server,
+      @Nullable SocketChannel channel,
+      Link link,
+      Runnable onClose) {
+    this.loop = loop;
+    this.server = server;
+    this.channel = channel;
+    this.link = link;
+    this.onClose = onClose;
+    this.out = new OutputQueue(loop, link);
+    this.handshake = new Handshake(this, server);
+  }
+
+  /** Begins to serve: greets the client. */
+  void start(@Nullable SelectionKey registered) {
+    key = registered;
+    loop.add(this);
+    Handshake greeting = handshake;
+    if (greeting != null) {
+      greeting.greet();
+    }
+    pump();
+  }
+
+  OutputQueue out() {
+    return out;
+  }
+
+  EventLoop loop() {
+    return loop;
+  }
+
+  boolean closed() {
+    return closed;
+  }
+
+  boolean stopping() {
+    return stopping;
+  }
+
+  /** Tells whether TLS is in use. */
+  boolean encrypted() {
+    return encrypted;
+  }
+
+  /** Puts TLS under all that follows the output so far. */
+  void startTls(NbdTls tls) {
+    LOG.log(Level.DEBUG, "TLS to come: {0}", tls);
+    finish();
+  }
+
+  /** Takes the handshake's result. */
+  void enterTransmission(Transmission agreed) {
+    handshake = null;
+    transmission = agreed;
+  }
+
+  /** Takes no more requests; closes when what runs is answered. */
+  void finish() {
+    finished = true;
+  }
+
+  @Override
+  public void ready() {
+    pump();
+  }
+
+  /** Moves what can be moved: output first, then input, in turns. */
+  void pump() {
+    if (closed) {
+      return;
+    }
+    try {
+      if (!lingering) {
+        exchange();
+      }
+      if (lingering) {
+        discardInput();
+      }
+      updateInterest();
+    } catch (IOException e) {
+      LOG.log(Level.DEBUG, "a connection ended: " + e);
+      close();
+    } catch (RuntimeException | Error e) {
+      LOG.log(Level.ERROR, "a connection failed", e);
+      close();
+    }
+  }
+
+  private void exchange() throws IOException {
+    for (int round = 0; round < ROUNDS; round++) {
+      if (flush(false) != OutputQueue.State.EMPTY) {
+        return;
+      }
+      if (finished || (endOfStream && leftover == null)) {
+        if (idle()) {
+          close();
+        }
+        return;
+      }
+      if (!readAndFeed()) {
+        if (stopping && idle()) {
+          link.endOutput();
+          lingering = true;
+        }
+        return;
+      }
+    }
+    if (leftover != null) {
+      loop.execute(this::pump);
+    }
+  }
+
+  /** Sends what goes out now. */
+  OutputQueue.State flush(boolean corked) throws IOException {
+    outState = out.flush(corked);
+    if (out.takeProgress()) {
+      lastProgress = System.nanoTime();
+    }
+    Transmission requests = transmission;
+    if (requests != null) {
+      requests.discharge(out.takeSentCharge());
+    }
+    return outState;
+  }
+
+  /** Lets the state machine have what was or is received; tells whether to go on at once. */
+  private boolean readAndFeed() throws IOException {
+    Transmission requests = transmission;
+    ByteBuffer payload = requests == null || leftover != null ? null : requests.payloadTarget();
+    if (requests != null && payload != null) {
+      if (!received(link.read(payload))) {
+        return endOfStream;
+      }
+      requests.payloadArrived();
+      return true;
+    }
+    ByteBuffer in = loop.input();
+    restoreLeftover(in);
+    if (!paused && !(!endOfStream && received(link.read(in)))) {
+      if (endOfStream) {
+        return true;
+      }
+      in.flip();
+      saveLeftover(in);
+      return false;
+    }
+    in.flip();
+    Handshake options = handshake;
+    if (options != null) {
+      options.consume(in);
+    }
+    requests = transmission;
+    paused = requests != null && !finished && !requests.consume(in);
+    if (!finished) {
+      saveLeftover(in);
+    }
+    return !paused || !out.isEmpty();
+  }
+
+  private boolean received(int count) {
+    if (count > 0) {
+      lastProgress = System.nanoTime();
+    } else if (count < 0) {
+      endOfStream = true;
+    }
+    return count > 0;
+  }
+
+  private void restoreLeftover(ByteBuffer in) {
+    ByteBuf held = leftover;
+    if (held != null) {
+      in.limit(held.readableBytes());
+      held.readBytes(in);
+      in.limit(in.capacity());
+      held.release();
+      leftover = null;
+    }
+  }
+
+  private void saveLeftover(ByteBuffer in) {
+    if (in.hasRemaining()) {
+      leftover = loop.allocate(in.remaining()).writeBytes(in);
+    }
+  }
+
+  private boolean idle() {
+    Transmission requests = transmission;
+    return out.isEmpty() && (requests == null || requests.inFlight() == 0);
+  }
+
+  private void discardInput() throws IOException {
+    int count = 1;
+    for (int round = 0; round < ROUNDS && count > 0; round++) {
+      count = link.read(loop.input());
+    }
+    if (count < 0) {
+      close();
+    }
+  }
+
+  private void updateInterest() {
+    SelectionKey registered = key;
+    if (closed || registered == null) {
+      return;
+    }
+    int ops = 0;
+    if (outState == OutputQueue.State.FULL) {
+      ops = SelectionKey.OP_WRITE;
+    } else if (lingering
+        || (!endOfStream && !finished && !paused && outState == OutputQueue.State.EMPTY)) {
+      ops = SelectionKey.OP_READ;
+    }
+    if (registered.interestOps() != ops) {
+      registered.interestOps(ops);
+    }
+  }
+
+  /** Begins to end: new requests fail, and when those that run are answered, output ends. */
+  void stop() {
+    stopping = true;
+    stopAt = System.nanoTime();
+    pump();
+  }
+
+  /** Looks whether a time limit has passed. */
+  void sweep(long now) {
+    NbdLimits limits = server.limits();
+    Transmission requests = transmission;
+    long quiet = now - lastProgress;
+    boolean late =
+        (handshake != null && now - connectedAt > limits.handshakeTime().toNanos())
+            || (stopping && now - stopAt > STOP_LIMIT_NANOS);
+    boolean asleep =
+        !limits.idleTime().isZero()
+            && quiet > limits.idleTime().toNanos()
+            && (requests == null || requests.inFlight() == 0);
+    boolean hoarding =
+        server.budget().contended()
+            && requests != null
+            && quiet > limits.stallTime().toNanos()
+            && (outState == OutputQueue.State.FULL || requests.payloadTarget() != null);
+    if (late || asleep || hoarding) {
+      LOG.log(
+          Level.DEBUG,
+          "a connection is dropped: late={0} idle={1} stalled={2}",
+          late,
+          asleep,
+          hoarding);
+      close();
+    } else if (stopping && requests != null && now - stopAt > STOP_GRACE_NANOS) {
+      requests.abandon();
+      pump();
+    }
+  }
+
+  /** Closes at once and gives everything back. */
+  void close() {
+    if (closed) {
+      return;
+    }
+    closed = true;
+    out.clear();
+    Transmission requests = transmission;
+    if (requests != null) {
+      requests.discharge(out.takeSentCharge());
+      requests.close();
+    }
+    ByteBuf held = leftover;
+    if (held != null) {
+      leftover = null;
+      held.release();
+    }
+    loop.remove(this);
+    SocketChannel socket = channel;
+    if (socket != null) {
+      try {
+        socket.close();
+      } catch (IOException e) {
+        LOG.log(Level.DEBUG, "closing a socket: " + e);
+      }
+    }
+    onClose.run();
+  }
+}

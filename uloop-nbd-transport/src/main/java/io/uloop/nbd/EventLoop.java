@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.nbd;
+
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufAllocator;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedSelectorException;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.Selector;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Queue;
+import java.util.Set;
+import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One thread that waits for its sockets and runs their connections.
+ *
+ * <p>Each connection lives on one loop for life and is touched by that thread alone; other threads
+ * (the device's, the workers') only {@link #execute} here. The loop owns two buffers that its
+ * connections use in turn, so that one with nothing to say holds none: {@link #input} for a read,
+ * {@link #chunk} for the answers.
+ *
+ * <p><b>Wake-ups:</b> {@code awake} is set by the first {@link #execute} and cleared before the
+ * tasks are run, so a task is either seen by that run or followed by a wake-up.
+ */
+final class EventLoop implements Runnable {
+
+  /** What a key of the selector belongs to. */
+  interface Selectable {
+    void ready() throws IOException;
+  }
+
+  private static final System.Logger LOG = System.getLogger(EventLoop.class.getName());
+
+  /** Bytes that one read takes: a whole option of the longest kind, or 2,340 requests. */
+  static final int INPUT_BYTES = (64 << 10) + 64;
+
+  /** How often connections are looked at for time limits. */
+  private static final long SWEEP_MILLIS = 500;
+
+  /** The same while the server stops. */
+  private static final long STOP_SWEEP_MILLIS = 50;
+
+  private final Selector selector;
+  private final ByteBufAllocator allocator;
+  private final Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
+  private final AtomicBoolean awake = new AtomicBoolean();
+  private final ByteBuf inputOwner;
+  private final ByteBuffer input;
+  private @Nullable Segment spare;
+  private final Set<Connection> connections = new LinkedHashSet<>();
+  private final List<Connection> dirty = new ArrayList<>();
+  private boolean stopping;
+
+  /** Set when nobody runs the tasks any more; whoever adds one then runs it (it only releases). */
+  private volatile boolean terminated;
+
+  private volatile int size;
+
+  EventLoop(ByteBufAllocator allocator) throws IOException {
+    this.selector = Selector.open();
+    this.allocator = allocator;
+    this.inputOwner = allocator.directBuffer(INPUT_BYTES, INPUT_BYTES);
+    this.input = inputOwner.nioBuffer(0, INPUT_BYTES);
+  }
+
+  Selector selector() {
+    return selector;
+  }
+
+  /** Gives the number of connections; any thread. */
+  int size() {
+    return size;
+  }
+
+  /** Gives the buffer for a read, cleared; valid until the caller returns to the loop. */
+  ByteBuffer input() {
+    return input.clear();
+  }
+
+  /** Gives an empty collecting buffer of {@link Segment#CHUNK_BYTES}. */
+  Segment chunk() {
+    Segment chunk = spare;
+    if (chunk == null) {
+      return Segment.collecting(allocate(Segment.CHUNK_BYTES));
+    }
+    spare = null;
+    return chunk;
+  }
+
+  ByteBuf allocate(int bytes) {
+    return allocator.directBuffer(bytes, bytes);
+  }
+
+  /** Takes a buffer back that was sent or dropped. */
+  void recycle(Segment segment) {
+    if (segment.open
+        && spare == null
+        && !terminated
+        && segment.owner.capacity() == Segment.CHUNK_BYTES) {
+      segment.reset();
+      spare = segment;
+    } else {
+      segment.owner.release();
+    }
+  }
+
+  /** Runs something on this loop, soon; any thread. */
+  void execute(Runnable task) {
+    tasks.add(task);
+    if (terminated) {
+      runRest();
+    } else if (awake.compareAndSet(false, true)) {
+      selector.wakeup();
+    }
+  }
+
+  /** Asks for a connection to be pumped once the tasks at hand are done. */
+  void markDirty(Connection connection) {
+    dirty.add(connection);
+  }
+
+  void add(Connection connection) throws ClosedSelectorException {
+    if (stopping) {
+      throw new ClosedSelectorException();
+    }
+    connections.add(connection);
+    size = connections.size();
+  }
+
+  void remove(Connection connection) {
+    connections.remove(connection);
+    size = connections.size();
+  }
+
+  /** Calls the action for each connection; it may close it. */
+  void forEachConnection(java.util.function.Consumer<Connection> action) {
+    List.copyOf(connections).forEach(action);
+  }
+
+  /** Ends all connections in order, and then the loop; on the loop. */
+  void stop() {
+    stopping = true;
+    forEachConnection(Connection::stop);
+  }
+
+  /** Gives back what a loop that never ran holds. */
+  void discard() {
+    terminate();
+  }
+
+  @Override
+  public void run() {
+    long nextSweep = System.nanoTime();
+    try {
+      while (!(stopping && connections.isEmpty())) {
+        long tick = stopping ? STOP_SWEEP_MILLIS : SWEEP_MILLIS;
+        selector.select(EventLoop::ready, connections.isEmpty() ? 0 : tick);
+        awake.set(false);
+        runTasks();
+        long now = System.nanoTime();
+        if (now - nextSweep >= 0) {
+          nextSweep = now + tick * 1_000_000;
+          forEachConnection(c -> c.sweep(now));
+        }
+      }
+    } catch (IOException | RuntimeException | Error e) {
+      LOG.log(Level.ERROR, "an event loop died", e);
+    } finally {
+      terminate();
+    }
+  }
+
+  /** Runs the tasks that are due and what they made dirty; tests without a thread call it too. */
+  void runTasks() {
+    for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) {
+      task.run();
+    }
+    for (int i = 0; i < dirty.size(); i++) {
+      dirty.get(i).pump();
+    }
+    dirty.clear();
+  }
+
+  private static void ready(SelectionKey key) {
+    Selectable target = (Selectable) key.attachment();
+    try {
+      target.ready();
+    } catch (IOException | RuntimeException e) {
+      LOG.log(Level.WARNING, "an event could not be handled", e);
+    }
+  }
+
+  private void terminate() {
+    forEachConnection(Connection::close);
+    terminated = true;
+    runRest();
+    Segment last = spare;
+    if (last != null) {
+      spare = null;
+      last.owner.release();
+    }
+    inputOwner.release();
+    try {
+      selector.close();
+    } catch (IOException e) {
+      LOG.log(Level.DEBUG, "closing a selector", e);
+    }
+  }
+
+  private synchronized void runRest() {
+    for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) {
+      task.run();
+    }
+  }
+}

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.nbd;
+
+import io.uloop.BlockDevice;
+import io.uloop.DeviceTransport;
+import java.io.IOException;
+import java.util.Map;
+
+/**
+ * Offers a device over NBD at {@code unix:/path} or {@code tcp:host:port}.
+ *
+ * <table>
+ *   <caption>Properties</caption>
+ *   <tr><th>name</th><th>meaning</th></tr>
+ *   <tr><td>{@code export}</td><td>name of the export; empty unless set</td></tr>
+ *   <tr><td>{@code description}</td><td>shown to humans</td></tr>
+ *   <tr><td>{@code listing}</td><td>whether clients may list exports; true unless set</td></tr>
+ *   <tr><td>{@code mode}</td><td>permissions of the socket, {@code rw-------} or octal
+ *       {@code 600}</td></tr>
+ *   <tr><td>{@code owner}</td><td>owner of the socket, {@code user:group}</td></tr>
+ *   <tr><td>{@code allow-remote}</td><td>whether to listen beyond loopback without forced TLS; false
+ *       unless set</td></tr>
+ * </table>
+ *
+ * @since 0.1
+ */
+public final class NbdTransport implements DeviceTransport {
+
+  /** Makes one; {@link java.util.ServiceLoader} does. */
+  public NbdTransport() {}
+
+  @Override
+  public boolean accepts(String place) {
+    return ListenPlace.isUnix(place) || ListenPlace.isTcp(place);
+  }
+
+  @Override
+  public Attachment attach(BlockDevice device, String place, Map<String, String> properties)
+      throws IOException {
+    NbdServerConfig.Builder config = NbdServerConfig.builder().listen(place);
+    for (Map.Entry<String, String> property : properties.entrySet()) {
+      apply(config, property.getKey(), property.getValue());
+    }
+    String name = properties.getOrDefault("export", "");
+    String description = properties.getOrDefault("description", "");
+    config.export(new NbdExport(name, device, description));
+    return new Served(NbdServer.start(config.build()));
+  }
+
+  private static void apply(NbdServerConfig.Builder config, String name, String value) {
+    switch (name) {
+      case "export", "description" -> {} // Taken together, above.
+      case "listing" -> config.listing(flag(name, value));
+      case "mode" -> config.socketMode(mode(value));
+      case "owner" -> config.socketOwner(value);
+      case "allow-remote" -> config.allowRemote(flag(name, value));
+      default -> throw new IllegalArgumentException("unknown property: name=" + name);
+    }
+  }
+
+  private static boolean flag(String name, String value) {
+    return switch (value) {
+      case "true" -> true;
+      case "false" -> false;
+      default ->
+          throw new IllegalArgumentException(
+              "neither true nor false: property=" + name + " value=" + value);
+    };
+  }
+
+  /** Turns an octal mode into the form of {@code ls}; leaves others alone. */
+  private static String mode(String value) {
+    if (!value.matches("0?[0-7]{3}")) {
+      return value;
+    }
+    StringBuilder text = new StringBuilder();
+    for (char digit : value.substring(value.length() - 3).toCharArray()) {
+      int bits = digit - '0';
+      text.append((bits & 4) != 0 ? 'r' : '-');
+      text.append((bits & 2) != 0 ? 'w' : '-');
+      text.append((bits & 1) != 0 ? 'x' : '-');
+    }
+    return text.toString();
+  }
+
+  private record Served(NbdServer server) implements Attachment {
+    @Override
+    public String place() {
+      return server.places().get(0);
+    }
+
+    @Override
+    public void await() throws InterruptedException {
+      server.await();
+    }
+
+    @Override
+    public void close() throws IOException {
+      server.close();
+    }
+  }
+}

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.nbd;
+
+import io.uloop.BlockDevice;
+import io.uloop.Errno;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.concurrent.RejectedExecutionException;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The requests of one client: takes them off the input, answers or starts them.
+ *
+ * <p>A request is checked, then does one of:
+ *
+ * <ul>
+ *   <li>a READ whose bytes are present is answered at once, into the output or by {@link Transfer};
+ *   <li>any other READ becomes {@link Reading}s, which the device completes;
+ *   <li>what may block becomes a {@link DeviceCall} for the workers;
+ *   <li>the rest is answered at once.
+ * </ul>
+ *
+ * A request that may not start yet (too many in flight, no memory, output not taken by the client)
+ * is left in the input; {@link #consume} says so, and the connection offers it again.
+ *
+ * <p><b>Threads:</b> the connection's loop only. What runs elsewhere comes back through {@link
+ * EventLoop#execute}.
+ *
+ * <p><b>Source:</b> proto.md, "Transmission", "Request types", "Error values".
+ */
+final class Transmission {
+
+  /** Reads up to this size are copied into the output; larger ones go around it. */
+  static final int COPY_BYTES = Integer.getInteger("uloop.copy", 64 << 10);
+
+  /** Room for any reply without data, the text of an error included. */
+  private static final int SMALL_REPLY_BYTES = 512;
+
+  /** The payload of a block status that names each context once. */
+  private static final int MAX_FILTER_BYTES = 8 + 4 * MetaContext.values().length;
+
+  private static final byte[] NO_TEXT = {};
+
+  private final Connection connection;
+  private final ServerState server;
+  private final EventLoop loop;
+  private final OutputQueue out;
+  private final BlockDevice device;
+  private final long size;
+  private final int alignment;
+  private final ReplyStyle style;
+  private final int flags;
+  private final int contexts;
+  private final int headerBytes;
+  private final RequestHeader request = new RequestHeader();
+  private final Runnable resume;
+
+  /** The payload being received, and the request that it belongs to. */
+  private @Nullable Payload payload;
+
+  /** Bytes of an unwanted payload still to be skipped, and the error that follows them. */
+  private long skip;
+
+  private Errno skipError = Errno.EINVAL;
+
+  /** Requests started and not answered, newest first. */
+  private @Nullable Request running;
+
+  private int inFlight;
+
+  /** Bytes that the requests of this connection hold. */
+  private long charged;
+
+  Transmission(
+      Connection connection,
+      ServerState server,
+      NbdExport export,
+      ReplyStyle style,
+      int flags,
+      int contexts) {
+    this.connection = connection;
+    this.server = server;
+    this.loop = connection.loop();
+    this.out = connection.out();
+    this.device = export.device();
+    this.size = device.size();
+    this.alignment = device.capabilities().minimumBlockBytes();
+    this.style = style;
+    this.flags = flags;
+    this.contexts = contexts;
+    this.headerBytes =
+        style == ReplyStyle.EXTENDED ? RequestHeader.EXTENDED_BYTES : RequestHeader.COMPACT_BYTES;
+    Runnable pump = connection::pump;
+    this.resume = () -> loop.execute(pump);
+  }
+
+  int inFlight() {
+    return inFlight;
+  }
+
+  BlockDevice device() {
+    return device;
+  }
+
+  ReplyStyle style() {
+    return style;
+  }
+
+  /**
+   * Takes requests off the input.
+   *
+   * @return false if the next one has to wait for something else than more bytes
+   */
+  boolean consume(ByteBuffer in) throws IOException {
+    while (true) {
+      Payload receiving = payload;
+      if (receiving != null) {
+        receiving.take(in);
+        payloadArrived();
+        if (payload != null) {
+          return true;
+        }
+      }
+      if (skip > 0) {
+        int skipped = (int) Math.min(skip, in.remaining());
+        in.position(in.position() + skipped);
+        skip -= skipped;
+        if (skip > 0) {
+          return true;
+        }
+        refuse(skipError);
+      }
+      if (in.remaining() < headerBytes) {
+        return true;
+      }
+      if (!roomFor(SMALL_REPLY_BYTES)) {
+        return false;
+      }
+      int start = in.position();
+      if (!request.decode(in, style == ReplyStyle.EXTENDED)) {
+        throw new IOException("no request: the magic number is wrong");
+      }
+      if (request.type == Nbd.CMD_DISC) {
+        connection.finish();
+        return true;
+      }
+      if (!start()) {
+        in.position(start);
+        return false;
+      }
+    }
+  }
+
+  /** Starts the request just decoded; false if it has to wait. */
+  private boolean start() throws IOException {
+    long payloadBytes = payloadBytes();
+    Errno wrong = check();
+    if (payloadBytes > 0) {
+      return startPayload(payloadBytes, wrong);
+    }
+    if (wrong != null) {
+      refuse(wrong);
+      return true;
+    }
+    if (request.type == Nbd.CMD_READ) {
+      return startRead();
+    }
+    if (request.type == Nbd.CMD_CACHE) {
+      if (request.length > 0) {
+        device.prefetch(request.offset, request.length);
+      }
+    } else if (request.type == Nbd.CMD_FLUSH || request.length > 0) {
+      if (inFlight >= server.limits().requestsInFlight()) {
+        return false;
+      }
+      call(DeviceCall.of(this, request, null, contexts));
+      return true;
+    }
+    style.putDone(out.reserve(SMALL_REPLY_BYTES), request.cookie, request.offset);
+    return true;
+  }
+
+  /** Gives the bytes that follow the header, wanted or not. */
+  private long payloadBytes() throws IOException {
+    boolean has =
+        style == ReplyStyle.EXTENDED
+            ? request.has(Nbd.CMD_FLAG_PAYLOAD_LEN)
+            : request.type == Nbd.CMD_WRITE;
+    if (!has) {
+      return 0;
+    }
+    int most = Math.max(server.limits().payloadBytes(), Nbd.DEFAULT_MAX_PAYLOAD_BYTES);
+    if (request.length < 0 || request.length > most) {
+      throw new IOException("payload too long: length=" + request.length + " limit=" + most);
+    }
+    return request.length;
+  }
+
+  /** Tells what is wrong with the request, or null. */
+  private @Nullable Errno check() {
+    if (connection.stopping()) {
+      return Errno.ESHUTDOWN;
+    }
+    boolean extended = style == ReplyStyle.EXTENDED;
+    boolean writing = false;
+    int allowed = (flags & Nbd.FLAG_SEND_FUA) != 0 ? Nbd.CMD_FLAG_FUA : 0;
+    switch (request.type) {
+      case Nbd.CMD_READ -> allowed |= style.chunked() ? Nbd.CMD_FLAG_DF : 0;
+      case Nbd.CMD_WRITE -> {
+        writing = true;
+        allowed |= extended ? Nbd.CMD_FLAG_PAYLOAD_LEN : 0;
+      }
+      case Nbd.CMD_TRIM, Nbd.CMD_WRITE_ZEROES -> writing = true;
+      case Nbd.CMD_FLUSH, Nbd.CMD_CACHE -> {}
+      case Nbd.CMD_BLOCK_STATUS -> {
+        if (contexts == 0) {
+          return Errno.EINVAL;
+        }
+        allowed |= Nbd.CMD_FLAG_REQ_ONE;
+        allowed |= (flags & Nbd.FLAG_BLOCK_STATUS_PAYLOAD) != 0 ? Nbd.CMD_FLAG_PAYLOAD_LEN : 0;
+      }
+      default -> {
+        return Errno.EINVAL;
+      }
+    }
+    if (writing && (flags & Nbd.FLAG_READ_ONLY) != 0) {
+      return Errno.EPERM;
+    }
+    if ((request.type == Nbd.CMD_TRIM && (flags & Nbd.FLAG_SEND_TRIM) == 0)
+        || (request.type == Nbd.CMD_WRITE && extended && !request.has(Nbd.CMD_FLAG_PAYLOAD_LEN))) {
+      return Errno.EINVAL;
+    }
+    if (request.type == Nbd.CMD_WRITE_ZEROES) {
+      if ((flags & Nbd.FLAG_SEND_WRITE_ZEROES) == 0) {
+        return Errno.EINVAL;
+      }
+      allowed |= Nbd.CMD_FLAG_NO_HOLE;
+      allowed |= (flags & Nbd.FLAG_SEND_FAST_ZERO) != 0 ? Nbd.CMD_FLAG_FAST_ZERO : 0;
+    }
+    if ((request.flags & ~allowed) != 0) {
+      return Errno.EINVAL;
+    }
+    return checkRange();
+  }
+
+  private @Nullable Errno checkRange() {
+    if (request.type == Nbd.CMD_FLUSH) {
+      return (request.offset | request.length) == 0 ? null : Errno.EINVAL;
+    }
+    if (request.type == Nbd.CMD_BLOCK_STATUS && request.has(Nbd.CMD_FLAG_PAYLOAD_LEN)) {
+      return null; // The length that matters is in the payload.
+    }
+    if (!request.within(size)) {
+      boolean filling = request.type == Nbd.CMD_WRITE || request.type == Nbd.CMD_WRITE_ZEROES;
+      return filling ? Errno.ENOSPC : Errno.EINVAL;
+    }
+    if (!request.alignedTo(alignment)) {
+      return Errno.EINVAL;
+    }
+    if (request.length > server.limits().payloadBytes()) {
+      if (request.type == Nbd.CMD_READ) {
+        return style.chunked() ? Errno.EOVERFLOW : Errno.EINVAL;
+      }
+      return request.type == Nbd.CMD_WRITE ? Errno.EINVAL : null;
+    }
+    return null;
+  }
+
+  private boolean startPayload(long length, @Nullable Errno wrong) {
+    boolean filter = request.type == Nbd.CMD_BLOCK_STATUS;
+    if (wrong == null && filter && (length < 12 || length > MAX_FILTER_BYTES || length % 4 != 0)) {
+      wrong = Errno.EINVAL;
+    }
+    if (wrong != null) {
+      skip = length;
+      skipError = wrong;
+      return true;
+    }
+    if (!mayHold(length)) {
+      return false;
+    }
+    payload = new Payload(DeviceCall.of(this, request, loop.allocate((int) length), contexts));
+    return true;
+  }
+
+  /** Gives where the rest of a payload belongs, if one is being received. */
+  @Nullable ByteBuffer payloadTarget() {
+    Payload receiving = payload;
+    return receiving == null ? null : receiving.target;
+  }
+
+  /** Starts the request whose payload is received, if it is complete. */
+  void payloadArrived() {
+    Payload receiving = payload;
+    if (receiving != null && !receiving.target.hasRemaining()) {
+      payload = null;
+      call(receiving.call);
+    }
+  }
+
+  private boolean startRead() throws IOException {
+    int length = (int) request.length;
+    if (length == 0) {
+      style.putDone(out.reserve(SMALL_REPLY_BYTES), request.cookie, request.offset);
+      return true;
+    }
+    if (length <= COPY_BYTES) {
+      if (!roomFor(style.dataHeaderBytes + length)) {
+        return false;
+      }
+      if (copied(length)) {
+        return true;
+      }
+    }
+    if (inFlight >= server.limits().requestsInFlight()) {
+      return false;
+    }
+    return new ReadPlan(this, request).start();
+  }
+
+  /** Answers a READ from what is present, into the output; there must be room. */
+  private boolean copied(int length) {
+    ByteBuffer to = out.reserve(style.dataHeaderBytes + length);
+    int start = to.position();
+    int limit = to.limit();
+    style.putData(to, request.cookie, request.offset, request.offset, length, true);
+    to.limit(to.position() + length);
+    boolean hit = false;
+    try {
+      hit = device.tryRead(request.offset, to);
+    } catch (IOException | RuntimeException e) {
+      to.limit(limit).position(start);
+      error(request.cookie, request.offset, e);
+      return true;
+    } finally {
+      to.limit(limit);
+    }
+    if (!hit) {
+      to.position(start);
+    }
+    return hit;
+  }
+
+  /** Makes sure that so much can be appended without allocating; false if the client is slow. */
+  private boolean roomFor(int bytes) throws IOException {
+    return out.room() >= bytes || connection.flush(true) == OutputQueue.State.EMPTY;
+  }
+
+  private void refuse(Errno errno) {
+    ByteBuffer to = out.reserve(SMALL_REPLY_BYTES);
+    style.putError(to, request.cookie, request.offset, errno.number(), NO_TEXT);
+  }
+
+  private void error(long cookie, long requestOffset, Throwable failure) {
+    ByteBuffer to = out.reserve(SMALL_REPLY_BYTES);
+    byte[] text = ErrorText.of(failure);
+    style.putError(to, cookie, requestOffset, Errno.of(failure).number(), text);
+  }
+
+  // ---- requests in flight ----
+
+  /** Reserves memory for a request, and a place among those in flight; false if it has to wait. */
+  boolean mayHold(long bytes) {
+    NbdLimits limits = server.limits();
+    if (inFlight >= limits.requestsInFlight()
+        || (charged > 0 && charged + bytes > limits.connectionBytes())
+        || !server.budget().take(bytes, resume)) {
+      return false;
+    }
+    charged += bytes;
+    return true;
+  }
+
+  /** Gives memory back that a request held. */
+  void discharge(long bytes) {
+    if (bytes > 0) {
+      charged -= bytes;
+      server.budget().release(bytes);
+    }
+  }
+
+  /** Counts a request that is started and will {@link #finished} later. */
+  void started(Request started) {
+    inFlight++;
+    started.counted = true;
+    Request next = running;
+    started.next = next;
+    if (next != null) {
+      next.previous = started;
+    }
+    running = started;
+  }
+
+  /** Forgets a request that is through; it may have been {@link #forget forgotten} before. */
+  void finished(Request done) {
+    if (done.counted) {
+      forget(done);
+    }
+    loop.markDirty(connection);
+  }
+
+  /** Counts a request no more. */
+  void forget(Request done) {
+    done.counted = false;
+    inFlight--;
+    Request next = done.next;
+    Request previous = done.previous;
+    if (next != null) {
+      next.previous = previous;
+    }
+    if (previous != null) {
+      previous.next = next;
+    } else {
+      running = next;
+    }
+  }
+
+  private void call(DeviceCall call) {
+    started(call);
+    try {
+      server.workers().execute(call);
+    } catch (RejectedExecutionException e) {
+      call.reject();
+    }
+  }
+
+  EventLoop loop() {
+    return loop;
+  }
+
+  Connection connection() {
+    return connection;
+  }
+
+  OutputQueue out() {
+    return out;
+  }
+
+  /** Answers all that runs with an error, as the server stops; their results come too late. */
+  void abandon() {
+    Request next = running;
+    while (next != null) {
+      Request following = next.next;
+      next.abandon();
+      next = following;
+    }
+  }
+
+  /** Gives back what is held; what runs gives its own back when it ends. */
+  void close() {
+    Payload receiving = payload;
+    if (receiving != null) {
+      payload = null;
+      receiving.call.release();
+    }
+  }
+
+  /** A payload on its way in. */
+  private static final class Payload {
+    final DeviceCall call;
+    final ByteBuffer target;
+
+    Payload(DeviceCall call) {
+      this.call = call;
+      this.target = call.payloadBytes();
+    }
+
+    void take(ByteBuffer in) {
+      int count = Math.min(in.remaining(), target.remaining());
+      int limit = in.limit();
+      in.limit(in.position() + count);
+      target.put(in);
+      in.limit(limit);
+    }
+  }
+}
