@@ -51,6 +51,9 @@ final class HttpProperties {
     KNOWN.put("http.proxy", (p, v) -> p.builder.proxy(v));
     KNOWN.put("http.no-proxy", (p, v) -> p.builder.noProxy(v));
     KNOWN.put("http.unix-socket", (p, v) -> p.builder.unixSocket(Path.of(v)));
+    KNOWN.put("http.mirror", (p, v) -> p.mirrors(v));
+    KNOWN.put("http.mirror-check", (p, v) -> p.builder.mirrorsBySize(bySize(v)));
+    KNOWN.put("http.hedge", (p, v) -> p.builder.hedge(bool(v)));
   }
 
   private final HttpSourceConfig.Builder builder;
@@ -95,6 +98,20 @@ final class HttpProperties {
       // What the setters say never holds a secret.
       throw new IllegalArgumentException("property " + name + ": " + e.getMessage(), e);
     }
+  }
+
+  private void mirrors(String urls) {
+    for (String url : urls.trim().split("\\s+", -1)) {
+      builder.mirror(URI.create(url));
+    }
+  }
+
+  private static boolean bySize(String value) {
+    return switch (value) {
+      case "size" -> true;
+      case "validator" -> false;
+      default -> throw new IllegalArgumentException("neither validator nor size: " + value);
+    };
   }
 
   private void headers(List<String> lines) {

@@ -6,14 +6,17 @@ import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,6 +38,7 @@ public final class HttpSourceConfig {
           "te",
           "expect",
           "upgrade");
+  private static final CredentialSource NOBODY = renew -> Optional.empty();
   private static final Duration LONGEST_CONNECT = Duration.ofSeconds(10);
   private static final Duration LONGEST_STALL = Duration.ofSeconds(10);
 
@@ -51,6 +55,10 @@ public final class HttpSourceConfig {
   private final ProxyChoice proxies;
   private final LazyTls.Settings tls;
   private final @Nullable Path unixSocket;
+  private final List<HttpUrl> mirrors;
+  private final Map<HttpUrl, CredentialSource> mirrorCredentials;
+  private final boolean mirrorsBySize;
+  private final boolean hedge;
 
   private HttpSourceConfig(Builder builder) {
     url = HttpUrl.of(builder.uri);
@@ -61,6 +69,16 @@ public final class HttpSourceConfig {
         new LazyTls.Settings(
             builder.caFile, builder.clientCertificate, builder.clientKey, builder.insecure);
     unixSocket = builder.unixSocket;
+    mirrors = builder.mirrors.stream().map(HttpUrl::of).toList();
+    mirrorCredentials =
+        builder.mirrors.stream()
+            .collect(
+                Collectors.toMap(
+                    HttpUrl::of,
+                    uri -> builder.ownCredentials(uri, HttpUrl.of(uri)),
+                    (one, other) -> one));
+    mirrorsBySize = builder.mirrorsBySize;
+    hedge = builder.hedge;
     timeout = builder.timeout;
     connectTimeout = shorter(builder.connectTimeout, timeout.dividedBy(3), LONGEST_CONNECT);
     stallTimeout = shorter(builder.stallTimeout, timeout.dividedBy(3), LONGEST_STALL);
@@ -143,9 +161,26 @@ public final class HttpSourceConfig {
     return allowDowngrade;
   }
 
-  /** Gives how many connections there are at most: one for each read, and one for a probe. */
+  /** Gives how many connections there are at most: one for each read, and a few for hedges. */
   int mostConnections() {
-    return connections + 1;
+    return connections + 8;
+  }
+
+  List<HttpUrl> mirrors() {
+    return mirrors;
+  }
+
+  boolean mirrorsBySize() {
+    return mirrorsBySize;
+  }
+
+  boolean hedge() {
+    return hedge;
+  }
+
+  /** Gives what a mirror is shown: credentials of its own URL or of the netrc file, no others. */
+  Access mirrorAccess(HttpUrl mirror) throws IOException {
+    return new Access(mirror, Map.of(), mirrorCredentials.getOrDefault(mirror, NOBODY));
   }
 
   /** Asks for credentials, for the first time. */
@@ -192,6 +227,9 @@ public final class HttpSourceConfig {
     private @Nullable Path clientKey;
     private boolean insecure;
     private @Nullable Path unixSocket;
+    private final List<URI> mirrors = new ArrayList<>();
+    private boolean mirrorsBySize;
+    private boolean hedge = true;
 
     private Builder(URI uri) {
       this.uri = Objects.requireNonNull(uri, "uri");
@@ -202,12 +240,16 @@ public final class HttpSourceConfig {
       if (credentials != null) {
         return credentials;
       }
-      Optional<HttpCredentials> own = ProxyChoice.userInfo(uri);
+      return ownCredentials(uri, url);
+    }
+
+    private CredentialSource ownCredentials(URI place, HttpUrl url) {
+      Optional<HttpCredentials> own = ProxyChoice.userInfo(place);
       if (own.isPresent()) {
         return renew -> own;
       }
       Path file = netrc;
-      return file == null ? renew -> Optional.empty() : renew -> Netrc.find(file, url.host());
+      return file == null ? NOBODY : renew -> Netrc.find(file, url.host());
     }
 
     /**
@@ -425,6 +467,44 @@ public final class HttpSourceConfig {
      */
     public Builder allowDowngrade(boolean allowDowngrade) {
       this.allowDowngrade = allowDowngrade;
+      return this;
+    }
+
+    /**
+     * Adds another URL of the same image, asked when those before it fail or are slow.
+     *
+     * <p>It is used only if it has the same size and the same strong ETag, Last-Modified date or
+     * Repr-Digest. Credentials and headers set here are not sent to it; those in its own URL or in
+     * the netrc file are.
+     *
+     * @param mirror an absolute http or https URL
+     * @return this
+     */
+    public Builder mirror(URI mirror) {
+      mirrors.add(Objects.requireNonNull(mirror, "mirror"));
+      return this;
+    }
+
+    /**
+     * Sets whether a mirror of the same size is taken to be the same image; it is not unless set.
+     *
+     * @param mirrorsBySize whether it is
+     * @return this
+     */
+    public Builder mirrorsBySize(boolean mirrorsBySize) {
+      this.mirrorsBySize = mirrorsBySize;
+      return this;
+    }
+
+    /**
+     * Sets whether a slow request is asked of a mirror as well; it is unless set, at the cost of 5
+     * % more traffic at most.
+     *
+     * @param hedge whether it is
+     * @return this
+     */
+    public Builder hedge(boolean hedge) {
+      this.hedge = hedge;
       return this;
     }
 

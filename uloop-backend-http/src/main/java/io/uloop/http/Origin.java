@@ -30,6 +30,7 @@ final class Origin {
   private final Transport transport;
   private final Circuit circuit;
   private volatile @Nullable Generation pinned;
+  private volatile boolean leftOut;
   private volatile boolean preconditions = true;
   private volatile Place place;
 
@@ -60,6 +61,15 @@ final class Origin {
   void pin(Generation generation) {
     pinned = generation;
     rebuild();
+  }
+
+  /** Says that this is not to be asked any more. */
+  void leaveOut() {
+    leftOut = true;
+  }
+
+  boolean leftOut() {
+    return leftOut;
   }
 
   /**

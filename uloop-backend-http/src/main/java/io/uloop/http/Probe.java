@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
-import io.uloop.Validator;
 import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InterruptedIOException;
@@ -38,8 +37,8 @@ final class Probe {
     return origin.send(method, range, attempt);
   }
 
-  /** What HEAD said; -1 and empty if it said nothing. */
-  private record Head(long size, Optional<Validator> validator) {}
+  /** What HEAD said; the size -1 if it did not say. */
+  private record Head(long size, Optional<Generation> said) {}
 
   Generation run() throws AttemptFailure, InterruptedIOException {
     Head head = head();
@@ -59,7 +58,8 @@ final class Probe {
         if (answer.status() != 200) {
           return new Head(-1, Optional.empty());
         }
-        return new Head(headSize(answer), Generation.validatorOf(answer));
+        long size = headSize(answer);
+        return new Head(size, Optional.of(Generation.of(Math.max(0, size), answer)));
       } finally {
         answer.discard();
       }
@@ -85,16 +85,15 @@ final class Probe {
   }
 
   private Generation judge(Head head, Exchange answer) throws AttemptFailure {
-    Optional<Validator> validator = Generation.validatorOf(answer);
     switch (answer.status()) {
       case 206 -> {
-        return fromPartial(head, answer, validator);
+        return fromPartial(head, answer);
       }
       case 200 -> {
         long size = answer.contentLength();
         if (size == 0 || size == 1) {
           // Nothing, or the range is the whole: an answer that is right.
-          Generation generation = new Generation(size, validator);
+          Generation generation = Generation.of(size, answer);
           if (size == 1) {
             Answers.bytesToTake(answer, generation, 0, 0);
           }
@@ -112,7 +111,8 @@ final class Probe {
             value == null ? -1 : ContentRange.parse(value).map(ContentRange::total).orElse(-1L);
         answer.discard();
         if (total == 0 || (total < 0 && head.size() == 0)) {
-          return new Generation(0, validator.isPresent() ? validator : head.validator());
+          Generation said = Generation.of(0, answer);
+          return said.validator().isPresent() ? said : head.said().orElse(said);
         }
         throw new AttemptFailure(Kind.NO_RANGES, "416 for the first byte");
       }
@@ -124,8 +124,7 @@ final class Probe {
     }
   }
 
-  private Generation fromPartial(Head head, Exchange answer, Optional<Validator> validator)
-      throws AttemptFailure {
+  private Generation fromPartial(Head head, Exchange answer) throws AttemptFailure {
     String value = answer.header("Content-Range");
     ContentRange range = value == null ? null : ContentRange.parse(value).orElse(null);
     long size = range != null && range.total() >= 0 ? range.total() : head.size();
@@ -144,7 +143,7 @@ final class Probe {
                   + size
                   + "; the range is believed");
     }
-    Generation generation = new Generation(size, validator);
+    Generation generation = Generation.of(size, answer);
     if (Answers.bytesToTake(answer, generation, 0, 0) != 1) {
       throw new AttemptFailure(Kind.PROTOCOL, "more than the one byte asked for");
     }
