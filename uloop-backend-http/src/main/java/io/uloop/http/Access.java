@@ -29,6 +29,7 @@ final class Access {
   private final HttpUrl origin;
   private final Map<String, String> headers;
   private final CredentialSource source;
+  private final @Nullable S3Signer signer;
   private final ReentrantLock lock = new ReentrantLock();
   private volatile State state;
 
@@ -40,7 +41,13 @@ final class Access {
    *
    * @throws IOException if they cannot be had
    */
-  Access(HttpUrl origin, Map<String, String> headers, CredentialSource source) throws IOException {
+  Access(
+      HttpUrl origin,
+      Map<String, String> headers,
+      CredentialSource source,
+      @Nullable S3Signer signer)
+      throws IOException {
+    this.signer = signer;
     this.origin = origin;
     this.headers = headers;
     this.source = source;
@@ -62,7 +69,8 @@ final class Access {
 
   /** Gives what signs requests to a URL. */
   Place.Signer signerFor(HttpUrl url) {
-    return UNSIGNED;
+    S3Signer own = signer;
+    return own != null && url.sameOrigin(origin) ? own : UNSIGNED;
   }
 
   /** Counts the renewals so far; what {@link #renew} wants to know. */
@@ -81,6 +89,12 @@ final class Access {
       State now = state;
       if (now.renewals() != seen) {
         return true;
+      }
+      S3Signer own = signer;
+      if (own != null) {
+        boolean renewed = own.renew();
+        state = new State(now.credentials(), renewed ? seen + 1 : seen);
+        return renewed;
       }
       Optional<HttpCredentials> renewed = source.credentials(true);
       if (renewed.isEmpty() || Objects.equals(renewed.get(), now.credentials())) {

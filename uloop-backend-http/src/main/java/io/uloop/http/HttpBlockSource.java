@@ -4,6 +4,7 @@ package io.uloop.http;
 import io.uloop.BlockSource;
 import io.uloop.ReadSink;
 import io.uloop.SourceIdentity;
+import io.uloop.SourceRefusedException;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
@@ -52,7 +53,11 @@ public final class HttpBlockSource implements BlockSource {
     }
     if (config.url().secure()) {
       // Here, so that a bad file is said once and plainly.
-      tls.loaded();
+      try {
+        tls.loaded();
+      } catch (IOException e) {
+        throw new SourceRefusedException(config.url().shown() + ": cannot set up TLS: " + e, e);
+      }
     }
     Access access = config.access();
     transport = new Transport(config, tls);

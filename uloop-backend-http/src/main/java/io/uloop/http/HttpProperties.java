@@ -51,6 +51,11 @@ final class HttpProperties {
     KNOWN.put("http.proxy", (p, v) -> p.builder.proxy(v));
     KNOWN.put("http.no-proxy", (p, v) -> p.builder.noProxy(v));
     KNOWN.put("http.unix-socket", (p, v) -> p.builder.unixSocket(Path.of(v)));
+    KNOWN.put("s3.endpoint", (p, v) -> p.builder.s3Endpoint(URI.create(v)));
+    KNOWN.put("s3.region", (p, v) -> p.region = v);
+    KNOWN.put("s3.path-style", (p, v) -> p.builder.s3PathStyle(bool(v)));
+    KNOWN.put("s3.profile", (p, v) -> p.profile = v);
+    KNOWN.put("s3.anonymous", (p, v) -> p.anonymous = bool(v));
     KNOWN.put("http.mirror", (p, v) -> p.mirrors(v));
     KNOWN.put("http.mirror-check", (p, v) -> p.builder.mirrorsBySize(bySize(v)));
     KNOWN.put("http.hedge", (p, v) -> p.builder.hedge(bool(v)));
@@ -60,6 +65,9 @@ final class HttpProperties {
   private @Nullable Path clientCertificate;
   private @Nullable Path clientKey;
   private boolean hasCredentials;
+  private @Nullable String region;
+  private @Nullable String profile;
+  private boolean anonymous;
 
   private HttpProperties(HttpSourceConfig.Builder builder) {
     this.builder = builder;
@@ -69,6 +77,9 @@ final class HttpProperties {
     HttpProperties properties =
         new HttpProperties(HttpSourceConfig.builder(uri).timeout(options.timeout()));
     options.properties().forEach(properties::apply);
+    if ("s3".equalsIgnoreCase(uri.getScheme())) {
+      properties.s3();
+    }
     return properties.finish();
   }
 
@@ -80,6 +91,20 @@ final class HttpProperties {
       throw new IllegalArgumentException("property http.client-key needs http.client-cert");
     }
     return builder.build();
+  }
+
+  private void s3() {
+    Path home = Path.of(System.getProperty("user.home", "."));
+    String section = profile;
+    try {
+      builder.s3Region(
+          region != null ? region : S3Credentials.region(System.getenv(), home, section));
+    } catch (IOException e) {
+      throw new IllegalArgumentException("cannot read the AWS configuration file", e);
+    }
+    if (!anonymous) {
+      builder.s3Credentials(() -> S3Credentials.find(System.getenv(), home, section));
+    }
   }
 
   private void apply(String name, String value) {

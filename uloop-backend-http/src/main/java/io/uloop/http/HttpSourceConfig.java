@@ -2,10 +2,13 @@
 package io.uloop.http;
 
 import io.uloop.SourceOptions;
+import io.uloop.SourceRefusedException;
+import io.uloop.UloopException;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -59,9 +62,13 @@ public final class HttpSourceConfig {
   private final Map<HttpUrl, CredentialSource> mirrorCredentials;
   private final boolean mirrorsBySize;
   private final boolean hedge;
+  private final String s3Region;
+  private final S3Credentials.@Nullable Source s3Credentials;
 
   private HttpSourceConfig(Builder builder) {
-    url = HttpUrl.of(builder.uri);
+    s3Region = builder.s3Region;
+    s3Credentials = builder.s3Credentials;
+    url = HttpUrl.of(builder.place());
     headers = Collections.unmodifiableMap(new LinkedHashMap<>(builder.headers));
     credentials = builder.credentialSource(url);
     proxies = new ProxyChoice(builder.proxy, builder.noProxy, builder.environment);
@@ -98,7 +105,7 @@ public final class HttpSourceConfig {
   /**
    * Begins with the defaults.
    *
-   * @param uri an absolute http or https URL
+   * @param uri an absolute http or https URL, or {@code s3://bucket/key}
    * @return a new builder
    */
   public static Builder builder(URI uri) {
@@ -108,7 +115,7 @@ public final class HttpSourceConfig {
   /**
    * Reads the options of an opening by URI.
    *
-   * @param uri an absolute http or https URL
+   * @param uri an absolute http or https URL, or {@code s3://bucket/key}
    * @param options timeout and properties
    * @return the configuration
    * @throws IllegalArgumentException if a property is unknown or has no sense; the message names it
@@ -180,12 +187,20 @@ public final class HttpSourceConfig {
 
   /** Gives what a mirror is shown: credentials of its own URL or of the netrc file, no others. */
   Access mirrorAccess(HttpUrl mirror) throws IOException {
-    return new Access(mirror, Map.of(), mirrorCredentials.getOrDefault(mirror, NOBODY));
+    return new Access(mirror, Map.of(), mirrorCredentials.getOrDefault(mirror, NOBODY), null);
   }
 
   /** Asks for credentials, for the first time. */
   Access access() throws IOException {
-    return new Access(url, headers, credentials);
+    S3Credentials.Source keys = s3Credentials;
+    try {
+      S3Signer signer = keys == null ? null : new S3Signer(s3Region, keys, InstantSource.system());
+      return new Access(url, headers, credentials, signer);
+    } catch (UloopException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new SourceRefusedException("credentials for " + url.shown() + ": " + e, e);
+    }
   }
 
   ProxyChoice proxies() {
@@ -230,9 +245,19 @@ public final class HttpSourceConfig {
     private final List<URI> mirrors = new ArrayList<>();
     private boolean mirrorsBySize;
     private boolean hedge = true;
+    private @Nullable URI s3Endpoint;
+    private String s3Region = "us-east-1";
+    private @Nullable Boolean s3PathStyle;
+    private S3Credentials.@Nullable Source s3Credentials;
 
     private Builder(URI uri) {
       this.uri = Objects.requireNonNull(uri, "uri");
+    }
+
+    private URI place() {
+      return "s3".equalsIgnoreCase(uri.getScheme())
+          ? S3Place.url(uri, s3Endpoint, s3Region, s3PathStyle)
+          : uri;
     }
 
     // First that is there: what was set, the URL's own user info, the netrc file.
@@ -505,6 +530,59 @@ public final class HttpSourceConfig {
      */
     public Builder hedge(boolean hedge) {
       this.hedge = hedge;
+      return this;
+    }
+
+    /**
+     * Sets where an {@code s3:} URL is asked: AWS in the region unless set.
+     *
+     * @param s3Endpoint an http or https URL
+     * @return this
+     */
+    public Builder s3Endpoint(URI s3Endpoint) {
+      this.s3Endpoint = Objects.requireNonNull(s3Endpoint, "s3Endpoint");
+      return this;
+    }
+
+    /**
+     * Sets the region that requests for an {@code s3:} URL are signed for; us-east-1 unless set.
+     *
+     * @param s3Region the region's name
+     * @return this
+     */
+    public Builder s3Region(String s3Region) {
+      this.s3Region = Objects.requireNonNull(s3Region, "s3Region");
+      return this;
+    }
+
+    /**
+     * Sets whether the bucket of an {@code s3:} URL is named in the path; unless set it is with an
+     * endpoint, and where its name could not be a host's.
+     *
+     * @param s3PathStyle whether it is
+     * @return this
+     */
+    public Builder s3PathStyle(boolean s3PathStyle) {
+      this.s3PathStyle = s3PathStyle;
+      return this;
+    }
+
+    /**
+     * Sets the key pair that requests for an {@code s3:} URL are signed with; unsigned unless set.
+     *
+     * @param accessKey the access key id
+     * @param secretKey the secret access key
+     * @param sessionToken the token of temporary credentials, if they are
+     * @return this
+     */
+    public Builder s3Credentials(
+        String accessKey, String secretKey, Optional<String> sessionToken) {
+      S3Credentials fixed = new S3Credentials(accessKey, secretKey, sessionToken);
+      return s3Credentials(() -> fixed);
+    }
+
+    Builder s3Credentials(S3Credentials.Source source) {
+      this.s3Credentials = source;
       return this;
     }
 

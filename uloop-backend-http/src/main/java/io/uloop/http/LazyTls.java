@@ -74,7 +74,7 @@ final class LazyTls implements TlsSocketStrategy {
       try {
         strategy = load();
       } catch (GeneralSecurityException e) {
-        throw new IOException("cannot set up TLS: " + e.getMessage(), e);
+        throw new IOException(String.valueOf(e.getMessage()), e);
       }
       loaded = strategy;
     }
