@@ -23,7 +23,7 @@ for argument in "$@"; do
 done
 
 .ci/install-tools java:default-jdk-headless javac:default-jdk-headless mvn:maven \
-  mke2fs:e2fsprogs losetup:mount mount:mount blockdev:util-linux \
+  mke2fs:e2fsprogs losetup:mount mount:mount blockdev:util-linux cpio:cpio \
   nbdcopy:libnbd-bin nbdfuse:libnbd-bin fusermount3:fuse3
 java=${JAVA_HOME:+$JAVA_HOME/bin/}java
 export PATH=$PATH:/usr/sbin:/sbin
@@ -105,7 +105,7 @@ done
 size=$(awk '$1 == "ready" { print $3 }' "$work/ulohttp.out")
 echo "   $(grep '^ready ' "$work/ulohttp.out")"
 
-# counter NAME: its value, from a line printed after now
+# fresh: takes counters that were printed after now; counter NAME: the value of one
 fresh() {
   local lines
   lines=$(grep -c '^stats ' "$work/ulohttp.out" || true)
@@ -118,7 +118,6 @@ counter() {
   printf '%s\n' "$stats" | tr ' ' '\n' | sed -n "s/^$1=//p"
 }
 
-# Reads everything once and prints how many bytes that were.
 if [ -n "$device" ]; then
   mkdir "$work/mnt"
   if ! mount -o ro,noload "$device" "$work/mnt" 2> /dev/null \

@@ -8,7 +8,7 @@
 # Ends with a count of suites, and with status 1 if one failed. Set -e is not used on purpose: a
 # suite that fails does not keep the next ones from running.
 set -u
-cd "$(dirname "$0")"
+cd "$(dirname "$0")" || exit
 export MAVEN_OPTS="${MAVEN_OPTS:-}"
 
 .ci/install-tools java:default-jdk-headless javac:default-jdk-headless mvn:maven || exit 1
