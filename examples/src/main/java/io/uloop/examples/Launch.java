@@ -103,7 +103,7 @@ final class Launch {
           }
         });
     if (!command.headers.isEmpty()) {
-      options.property("http.headers", String.join("\n", command.headers));
+      options.property("http.header", String.join("\n", command.headers));
     }
     return options.build();
   }
