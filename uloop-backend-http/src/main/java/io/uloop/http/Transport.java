@@ -249,17 +249,18 @@ final class Transport implements Closeable {
   }
 
   private Lease lease(Place place, Attempt attempt) throws AttemptFailure, InterruptedIOException {
-    LeaseRequest request =
-        pool.lease(null, place.route(), Timeout.ofMilliseconds(answerMillis), null);
+    LeaseRequest request = null;
     Lease lease;
     try {
+      request = pool.lease("", place.route(), Timeout.ofMilliseconds(answerMillis), null);
       lease = new Lease(request.get(Timeout.ofMilliseconds(answerMillis)), attempt);
     } catch (InterruptedException e) {
-      request.cancel();
+      if (request != null) {
+        request.cancel();
+      }
       Thread.currentThread().interrupt();
       throw new InterruptedIOException("interrupted while waiting for a connection");
     } catch (TimeoutException e) {
-      request.cancel();
       throw new AttemptFailure(Kind.UNREACHABLE, "no connection became free", e);
     } catch (ExecutionException e) {
       throw new AttemptFailure(Kind.UNREACHABLE, "no connection: " + e.getMessage(), e);
