@@ -41,6 +41,8 @@ final class RangeRead {
 
   // Progress of at least this much makes a broken body no reason to wait.
   private static final long GOOD_PROGRESS_BYTES = 16 * 1024;
+  private static final int GOOD_PIECE_BYTES = 64 * 1024;
+  private static final long WAITED_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
   private static final int MOST_PROTOCOL_FAILURES = 3;
 
   private final HttpBlockSource source;
@@ -276,7 +278,8 @@ final class RangeRead {
     InputStream body = answer.body();
     long left = take;
     int filled = 0;
-    long windowStart = System.nanoTime();
+    long now = System.nanoTime();
+    long windowStart = now;
     long windowBytes = 0;
     try {
       while (left > 0) {
@@ -288,13 +291,15 @@ final class RangeRead {
         filled += n;
         left -= n;
         windowBytes += n;
-        // What came along with the head is too little to be handed over by itself.
-        boolean afterHead = left + filled == take;
-        if (left == 0 || !afterHead || filled == buffer.length || filled >= Transport.HEAD_BYTES) {
+        long before = now;
+        now = System.nanoTime();
+        // What had to be waited for is handed over at once. What was there already (the rest of the
+        // buffer that the head came in, one TLS record of many) is gathered to a piece of a size
+        // that the sink takes cheaply.
+        if (left == 0 || filled >= GOOD_PIECE_BYTES || now - before > WAITED_NANOS) {
           deliver(buffer, filled);
           filled = 0;
         }
-        long now = System.nanoTime();
         if (now - windowStart > config.stallNanos()) {
           if (windowBytes < config.leastProgressBytes()) {
             throw new AttemptFailure(

@@ -57,13 +57,10 @@ final class Transport implements Closeable {
   // Idle for longer than this, a connection is looked at before it is used; costs one poll.
   private static final TimeValue VALIDATE_AFTER = TimeValue.ofSeconds(2);
 
-  /** The size of the buffer that a head, and what comes along with it, is read into. */
-  static final int HEAD_BYTES = 8 * 1024;
-
   // A head beyond these limits is an attack or a mistake.
   private static final Http1Config LIMITS =
       Http1Config.custom()
-          .setBufferSize(HEAD_BYTES)
+          .setBufferSize(8 * 1024)
           .setMaxLineLength(16 * 1024)
           .setMaxHeaderCount(200)
           .setMaxEmptyLineCount(4)
