@@ -33,6 +33,8 @@ final class Transmission {
   /** Reads up to this size are copied into the output; larger ones go around it. */
   static final int COPY_BYTES = Integer.getInteger("uloop.copy", 64 << 10);
 
+  static final int FLUSH_BYTES = Integer.getInteger("uloop.flush", 32 << 10);
+
   /** Room for any reply without data, the text of an error included. */
   private static final int SMALL_REPLY_BYTES = 512;
 
@@ -309,6 +311,9 @@ final class Transmission {
         return false;
       }
       if (copied(length)) {
+        if (out.pending() >= FLUSH_BYTES) {
+          connection.flush(true);
+        }
         return true;
       }
     }
