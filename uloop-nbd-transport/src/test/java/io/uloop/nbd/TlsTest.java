@@ -40,7 +40,7 @@ class TlsTest {
 
   @BeforeAll
   static void makeKeys() throws Exception {
-    keys = TestKeys.make(folder);
+    keys = TestKeys.copyTo(folder);
   }
 
   private NbdServer start(boolean forced, boolean verify, String... names) throws IOException {
