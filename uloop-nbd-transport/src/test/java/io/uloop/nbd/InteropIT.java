@@ -249,7 +249,7 @@ class InteropIT {
     String said =
         nbdsh(
             serve(),
-            "h.set_strict_mode(0)",
+            "h.set_strict_mode(getattr(nbd, 'STRICT_AUTO_FLAG', 0))",
             "h.connect_uri(URI)",
             "import errno",
             "def code(f):\n"

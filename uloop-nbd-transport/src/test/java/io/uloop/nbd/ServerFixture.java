@@ -6,7 +6,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 import org.assertj.core.api.Assertions;
@@ -44,6 +46,11 @@ final class ServerFixture implements Closeable {
     return connect().hello().go(mode, "disk", contexts);
   }
 
+  /** Compares without boxing every byte, unlike AssertJ. */
+  static void assertSame(byte[] actual, byte[] expected) {
+    Assertions.assertThat(Arrays.mismatch(actual, expected)).as("first difference").isEqualTo(-1);
+  }
+
   /** Waits for something that another thread brings about. */
   static void await(String what, BooleanSupplier condition) {
     long deadline = System.nanoTime() + 10_000_000_000L;
@@ -51,7 +58,7 @@ final class ServerFixture implements Closeable {
       if (System.nanoTime() > deadline) {
         throw new AssertionError("did not happen: " + what);
       }
-      Thread.onSpinWait();
+      LockSupport.parkNanos(200_000);
     }
   }
 

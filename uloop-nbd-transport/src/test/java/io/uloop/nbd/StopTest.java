@@ -70,7 +70,7 @@ class StopTest {
 
       Chunk answer = client.receiveChunk(4096);
       assertThat(answer.cookie()).isEqualTo(1);
-      assertThat(answer.data()).isEqualTo(device.slice(0, 4096));
+      ServerFixture.assertSame(answer.data(), device.slice(0, 4096));
       assertThat(client.isClosed()).isTrue();
       client.close();
       stopped.get();
