@@ -22,9 +22,11 @@ import java.util.Map;
  */
 final class Launch {
 
-  private final LaunchCommand command;
+  private final String program;
+  private final LaunchOptions command;
 
-  Launch(LaunchCommand command) {
+  Launch(String program, LaunchOptions command) {
+    this.program = program;
     this.command = command;
   }
 
@@ -39,7 +41,7 @@ final class Launch {
   int run(PrintStream out, PrintStream err) throws IOException, InterruptedException {
     // A failure to start is one line, the command's; warnings of the same are held back till then.
     LaunchLog.show(command.verbose ? System.Logger.Level.DEBUG : System.Logger.Level.ERROR);
-    try (Serving serving = new Serving(command.name(), out, err)) {
+    try (Serving serving = new Serving(program, out, err)) {
       CachedDevice device = open();
       serving.device(device);
       Attachment attachment = DeviceTransports.attach(device, command.device, deviceProperties());
@@ -48,7 +50,7 @@ final class Launch {
         LaunchLog.show(System.Logger.Level.WARNING);
       }
       ProgressLine progress =
-          ProgressLine.wanted() ? new ProgressLine(command.name(), device.size()) : null;
+          ProgressLine.wanted() ? new ProgressLine(program, device.size()) : null;
       serving.report(Reporter.start(device, out, command.statsSeconds, progress));
       return serving.await();
     }
@@ -64,7 +66,7 @@ final class Launch {
             .pair(pair(uri))
             .offline(command.offline)
             .whenDifferent(command.recreate ? WhenDifferent.RECREATE : WhenDifferent.FAIL);
-    long block = LaunchCommand.bytes("--block-size", command.blockSize);
+    long block = LaunchOptions.bytes("--block-size", command.blockSize);
     if (block > 0) {
       builder.blockSizeBytes(Math.toIntExact(block));
     }

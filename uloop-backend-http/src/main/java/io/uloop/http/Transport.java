@@ -5,15 +5,18 @@ import io.uloop.http.AttemptFailure.Kind;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.security.GeneralSecurityException;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLHandshakeException;
+import javax.net.ssl.SSLPeerUnverifiedException;
 import org.apache.hc.client5.http.ConnectTimeoutException;
 import org.apache.hc.client5.http.config.ConnectionConfig;
 import org.apache.hc.client5.http.impl.io.ManagedHttpClientConnectionFactory;
 import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManager;
-import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManagerBuilder;
 import org.apache.hc.client5.http.io.ConnectionEndpoint;
 import org.apache.hc.client5.http.io.ConnectionEndpoint.RequestExecutor;
 import org.apache.hc.client5.http.io.LeaseRequest;
@@ -21,6 +24,7 @@ import org.apache.hc.client5.http.ssl.TlsSocketStrategy;
 import org.apache.hc.core5.http.ClassicHttpResponse;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.HttpException;
+import org.apache.hc.core5.http.MessageConstraintException;
 import org.apache.hc.core5.http.config.Http1Config;
 import org.apache.hc.core5.http.impl.DefaultConnectionReuseStrategy;
 import org.apache.hc.core5.http.impl.io.HttpRequestExecutor;
@@ -89,16 +93,15 @@ final class Transport implements Closeable {
   /**
    * Makes one; connects to nothing.
    *
-   * @param connections how many at most
-   * @param connectMillis how long a connection, its TLS included, may take to come about
-   * @param answerMillis how long the head of an answer may take, or a pause within it
+   * @param config how many connections at most, and the times
    * @param tls how to begin TLS; asked only when there is a connection that needs it
    */
-  Transport(int connections, long connectMillis, long answerMillis, TlsSocketStrategy tls) {
-    this.connectMillis = connectMillis;
-    this.answerMillis = answerMillis;
+  Transport(HttpSourceConfig config, TlsSocketStrategy tls) {
+    this.connectMillis = TimeUnit.NANOSECONDS.toMillis(config.connectNanos());
+    this.answerMillis = TimeUnit.NANOSECONDS.toMillis(config.answerNanos());
+    int connections = config.mostConnections();
     pool =
-        PoolingHttpClientConnectionManagerBuilder.create()
+        new Connector(config.unixSocket())
             .setConnectionFactory(
                 ManagedHttpClientConnectionFactory.builder().http1Config(LIMITS).build())
             .setTlsSocketStrategy(tls)
@@ -140,7 +143,7 @@ final class Transport implements Closeable {
       reused = lease.endpoint.isConnected();
       HttpCoreContext context = HttpCoreContext.create();
       if (!reused) {
-        pool.connect(lease.endpoint, TimeValue.ofMilliseconds(connectMillis), context);
+        connect(lease, place, context);
       }
       lease.socketTimeout(answerMillis);
       BasicClassicHttpRequest request = request(place, method, range);
@@ -153,7 +156,12 @@ final class Transport implements Closeable {
     } catch (ConnectTimeoutException e) {
       throw new AttemptFailure(Kind.UNREACHABLE, "cannot connect: timed out", e);
     } catch (SSLException e) {
-      throw tlsFailure(e, reused);
+      String aborted = attempt.aborted();
+      throw aborted != null
+          ? new AttemptFailure(Kind.UNREACHABLE, aborted, e)
+          : tlsFailure(e, reused);
+    } catch (MessageConstraintException e) {
+      throw new AttemptFailure(Kind.PROTOCOL, "the head of the answer is too large", e);
     } catch (IOException e) {
       String aborted = attempt.aborted();
       if (aborted != null) {
@@ -172,9 +180,41 @@ final class Transport implements Closeable {
     }
   }
 
+  private void connect(Lease lease, Place place, HttpCoreContext context)
+      throws IOException, HttpException, AttemptFailure {
+    pool.connect(lease.endpoint, TimeValue.ofMilliseconds(connectMillis), context);
+    if (!place.route().isTunnelled()) {
+      return;
+    }
+    // RFC 9110, section 9.3.6: the proxy makes a tunnel, TLS goes through it.
+    lease.socketTimeout(connectMillis);
+    String authority = place.url().host() + ":" + place.url().port();
+    if (place.url().host().indexOf(':') >= 0) {
+      authority = "[" + place.url().host() + "]:" + place.url().port();
+    }
+    BasicClassicHttpRequest request =
+        new BasicClassicHttpRequest("CONNECT", place.route().getProxyHost(), authority);
+    request.addHeader("Host", authority);
+    place.proxyHeaders().forEach(request::addHeader);
+    ClassicHttpResponse response = lease.endpoint.execute("", request, executor, context);
+    int status = response.getCode();
+    if (status / 100 != 2) {
+      throw new AttemptFailure(
+          status >= 500 ? Kind.UNREACHABLE : Kind.REFUSED,
+          "the proxy answered " + status + " to CONNECT");
+    }
+    pool.upgrade(lease.endpoint, context);
+  }
+
   private static AttemptFailure tlsFailure(SSLException e, boolean reused) {
     String what = "TLS: " + Text.printable(String.valueOf(e.getMessage()));
-    return new AttemptFailure(reused ? Kind.STALE : Kind.UNREACHABLE, what, e);
+    // A certificate that is not trusted now will not be in a second either.
+    boolean distrust =
+        e instanceof SSLPeerUnverifiedException
+            || (e instanceof SSLHandshakeException
+                && (e.getCause() instanceof GeneralSecurityException));
+    return new AttemptFailure(
+        distrust ? Kind.REFUSED : reused ? Kind.STALE : Kind.UNREACHABLE, what, e);
   }
 
   private Lease lease(Place place, Attempt attempt) throws AttemptFailure, InterruptedIOException {
@@ -208,9 +248,14 @@ final class Transport implements Closeable {
   private static BasicClassicHttpRequest request(
       Place place, String method, @Nullable String range) {
     BasicClassicHttpRequest request =
-        new BasicClassicHttpRequest(method, place.route().getTargetHost(), place.url().target());
-    request.setAbsoluteRequestUri(place.absoluteForm());
+        new BasicClassicHttpRequest(
+            method,
+            place.route().getTargetHost(),
+            place.absoluteForm() ? place.url().toString() : place.url().target());
     for (Header header : place.headers()) {
+      request.addHeader(header);
+    }
+    for (Header header : place.signer().sign(method, place.url())) {
       request.addHeader(header);
     }
     if (range != null) {

@@ -195,8 +195,8 @@ final class Connection implements EventLoop.Selectable {
         return;
       }
     }
-    if (leftover != null) {
-      loop.execute(this::pump);
+    if (flush(false) == OutputQueue.State.EMPTY && leftover != null) {
+      loop.execute(this::pump); // The socket may be empty, so no event would come.
     }
   }
 
