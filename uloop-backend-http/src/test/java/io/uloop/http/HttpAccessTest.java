@@ -8,16 +8,20 @@ import io.uloop.BlockSource;
 import io.uloop.SourceOptions;
 import io.uloop.SourceRefusedException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -242,6 +246,33 @@ final class HttpAccessTest {
 
         readsWhole(source);
         readsWhole(source);
+      }
+    }
+  }
+
+  @Test
+  void read_signedUrlExpiresUnderManyReaders_allGoOn() throws Exception {
+    try (LyingOrigin target = LyingOrigin.serving(IMAGE)) {
+      origin.always(LyingOrigin.redirect(302, target.uri("/image?sig=1").toString()));
+      try (BlockSource source = open(origin.uri())) {
+        target.when(r -> !r.target().equals("/image?sig=2"), Lie.FORBIDDEN);
+        origin.always(LyingOrigin.redirect(302, target.uri("/image?sig=2").toString()));
+        List<CompletableFuture<Void>> readers = new ArrayList<>();
+        for (int i = 0; i < 16; i++) {
+          readers.add(
+              CompletableFuture.runAsync(
+                  () -> {
+                    try {
+                      readsWhole(source);
+                    } catch (IOException e) {
+                      throw new UncheckedIOException(e);
+                    }
+                  },
+                  command -> new Thread(command).start()));
+        }
+        for (CompletableFuture<Void> reader : readers) {
+          reader.get(20, TimeUnit.SECONDS);
+        }
       }
     }
   }

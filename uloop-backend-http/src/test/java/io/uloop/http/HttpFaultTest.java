@@ -515,6 +515,7 @@ final class HttpFaultTest {
   @Test
   void read_sinkThrows_passesItOnAndDropsTheConnection() {
     IOException full = new IOException("no space");
+    int[] calls = {0};
 
     assertThatThrownBy(
             () ->
@@ -522,8 +523,10 @@ final class HttpFaultTest {
                     0,
                     SIZE,
                     piece -> {
+                      calls[0]++;
                       throw full;
                     }))
         .isSameAs(full);
+    assertThat(calls[0]).isEqualTo(1);
   }
 }
