@@ -6,10 +6,12 @@ module io.uloop.nbd {
   requires com.sun.jna;
   requires io.netty.buffer;
   requires io.netty.common;
+  requires java.naming;
   requires static transitive org.jspecify;
 
   exports io.uloop.nbd;
 
   provides io.uloop.DeviceTransport with
+      io.uloop.nbd.KernelTransport,
       io.uloop.nbd.NbdTransport;
 }

@@ -12,6 +12,7 @@ public final class UloHttp {
    * @param args see {@code --help}
    */
   public static void main(String[] args) {
+    Startup.prepare();
     new LaunchCommand("ulohttp", "[options] device URL", "Offers an image behind HTTP as a device.")
         .runAndExit(args);
   }

@@ -20,7 +20,9 @@ import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.GroupPrincipal;
 import java.nio.file.attribute.PosixFileAttributeView;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipalLookupService;
+import java.security.SecureRandom;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
@@ -36,6 +38,8 @@ final class Listener implements Closeable {
   private static final System.Logger LOG = System.getLogger(Listener.class.getName());
 
   private static final int BACKLOG = 512;
+
+  private static final SecureRandom RANDOM = new SecureRandom();
 
   private final ServerSocketChannel channel;
   private final String place;
@@ -92,7 +96,10 @@ final class Listener implements Closeable {
     Path target = path.toAbsolutePath();
     refuseIfTaken(target);
     Path parent = Optional.ofNullable(target.getParent()).orElse(target);
-    Path closet = Files.createTempDirectory(parent, ".n");
+    // Short, since the kernel takes 107 bytes of a path.
+    Path closet = parent.resolve(".n" + Long.toString(RANDOM.nextInt() & 0xffff_ffffL, 36));
+    Files.createDirectory(
+        closet, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
     try {
       Path born = closet.resolve("s");
