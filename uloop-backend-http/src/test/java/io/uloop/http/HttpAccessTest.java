@@ -24,6 +24,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -35,8 +36,18 @@ final class HttpAccessTest {
 
   private static final byte[] IMAGE = LyingOrigin.image(3, 100_000);
 
+  @TempDir private static Path shared;
+  private static TestKeys server;
+  private static TestKeys client;
+
   @TempDir private Path directory;
   private LyingOrigin origin;
+
+  @BeforeAll
+  static void keys() throws Exception {
+    server = TestKeys.make(shared, "server");
+    client = TestKeys.make(shared, "client");
+  }
 
   @BeforeEach
   void start() throws IOException {
@@ -309,9 +320,8 @@ final class HttpAccessTest {
 
   @Test
   void open_tlsWithOwnCa_readsAndWithoutItIsRefused() throws Exception {
-    TestKeys keys = TestKeys.make(directory, "server");
-    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, keys.context(keys), false)) {
-      try (BlockSource source = open(tls.uri(), "http.ca-file", keys.certificate().toString())) {
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), false)) {
+      try (BlockSource source = open(tls.uri(), "http.ca-file", server.certificate().toString())) {
         readsWhole(source);
       }
       assertThatThrownBy(() -> open(tls.uri()))
@@ -321,15 +331,13 @@ final class HttpAccessTest {
         readsWhole(source);
       }
       URI otherName = URI.create(tls.uri().toString().replace("localhost", "127.0.0.1"));
-      assertThatThrownBy(() -> open(otherName, "http.ca-file", keys.certificate().toString()))
+      assertThatThrownBy(() -> open(otherName, "http.ca-file", server.certificate().toString()))
           .isInstanceOf(SourceRefusedException.class);
     }
   }
 
   @Test
   void open_tlsWithClientCertificate_isLetIn() throws Exception {
-    TestKeys server = TestKeys.make(directory, "server");
-    TestKeys client = TestKeys.make(directory, "client");
     try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), true)) {
       String ca = server.certificate().toString();
       try (BlockSource source =
@@ -350,10 +358,9 @@ final class HttpAccessTest {
 
   @Test
   void open_redirectFromHttpsToHttp_isRefusedUnlessAllowed() throws Exception {
-    TestKeys keys = TestKeys.make(directory, "server");
-    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, keys.context(keys), false)) {
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), false)) {
       tls.always(LyingOrigin.redirect(301, origin.uri().toString()));
-      String ca = keys.certificate().toString();
+      String ca = server.certificate().toString();
 
       assertThatThrownBy(() -> open(tls.uri(), "http.ca-file", ca))
           .isInstanceOf(SourceRefusedException.class)
@@ -384,10 +391,9 @@ final class HttpAccessTest {
 
   @Test
   void open_httpsThroughProxy_makesATunnel() throws Exception {
-    TestKeys keys = TestKeys.make(directory, "server");
-    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, keys.context(keys), false);
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), false);
         TestRelay proxy = TestRelay.proxy("200 Connection established")) {
-      String ca = keys.certificate().toString();
+      String ca = server.certificate().toString();
       try (BlockSource source =
           open(
               withUser(tls.uri(), "me:secret"),
