@@ -12,5 +12,6 @@ module io.uloop.nbd {
   exports io.uloop.nbd;
 
   provides io.uloop.DeviceTransport with
+      io.uloop.nbd.KernelTransport,
       io.uloop.nbd.NbdTransport;
 }

@@ -97,11 +97,27 @@ final class Circuit {
     }
   }
 
-  /** Tells whether a request would go ahead at once. */
-  boolean wouldAdmit() {
+  /** Gives how long until a request may be sent; 0 if at once. */
+  long nanosUntilAdmission() {
     lock.lock();
     try {
-      return !open || (!probing && openUntil - nanoTime.getAsLong() <= 0);
+      if (!open) {
+        return 0;
+      }
+      return probing ? LONGEST_OPEN_NANOS : Math.max(0, openUntil - nanoTime.getAsLong());
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Keeps readers away for a time. */
+  void open(long nanos) {
+    lock.lock();
+    try {
+      open = true;
+      probing = false;
+      openUntil = nanoTime.getAsLong() + nanos;
+      changed.signalAll();
     } finally {
       lock.unlock();
     }

@@ -4,14 +4,66 @@ package io.uloop.http;
 import io.uloop.Validator;
 import io.uloop.http.AttemptFailure.Kind;
 import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
 
 /**
  * What tells the bytes of one image from those that may replace it, as its server says it.
  *
  * @param size the size in bytes
  * @param validator a strong ETag, else a Last-Modified date; empty if the server sends neither
+ * @param marks all that the server said of the content: a strong ETag, a Last-Modified date, a
+ *     Repr-Digest (RFC 9530), each with its name before it
  */
-record Generation(long size, Optional<Validator> validator) {
+record Generation(long size, Optional<Validator> validator, Set<String> marks) {
+
+  private static final String DIGEST = "Repr-Digest ";
+
+  /** Reads what an answer says. */
+  static Generation of(long size, Exchange answer) {
+    Set<String> marks = new TreeSet<>();
+    strongTag(answer).ifPresent(tag -> marks.add("ETag " + tag));
+    String modified = answer.header("Last-Modified");
+    if (modified != null && !modified.isEmpty()) {
+      marks.add("Last-Modified " + Text.printable(modified));
+    }
+    String digest = answer.header("Repr-Digest");
+    if (digest != null && !digest.isEmpty()) {
+      marks.add(DIGEST + Text.printable(digest));
+    }
+    return new Generation(size, validatorOf(answer), Set.copyOf(marks));
+  }
+
+  /**
+   * Tells whether a mirror has the same image: the same size, and the same ETag, Last-Modified date
+   * or digest; never if both have a digest and the two differ.
+   */
+  boolean sameImage(Generation other) {
+    if (size != other.size) {
+      return false;
+    }
+    if (hasDigest() && other.hasDigest()) {
+      return marks.stream().anyMatch(m -> m.startsWith(DIGEST) && other.marks.contains(m));
+    }
+    return marks.stream().anyMatch(other.marks::contains);
+  }
+
+  private boolean hasDigest() {
+    return marks.stream().anyMatch(m -> m.startsWith(DIGEST));
+  }
+
+  private static Optional<String> strongTag(Exchange answer) {
+    String tag = answer.header("ETag");
+    return tag != null && tag.length() > 2 && tag.startsWith("\"") && tag.endsWith("\"")
+        ? Optional.of(tag)
+        : Optional.empty();
+  }
+
+  /** Gives size and marks as a message shows them. */
+  @Override
+  public String toString() {
+    return size + " bytes, " + (marks.isEmpty() ? "no validator" : new TreeSet<>(marks));
+  }
 
   /**
    * Reads the validator of an answer.
@@ -19,10 +71,10 @@ record Generation(long size, Optional<Validator> validator) {
    * <p>A weak ETag is left out: it may stay while bytes change (RFC 9110, section 8.8.1). So is one
    * without quotes, which could not be sent back.
    */
-  static Optional<Validator> validatorOf(Exchange answer) {
-    String tag = answer.header("ETag");
-    if (tag != null && tag.length() > 2 && tag.startsWith("\"") && tag.endsWith("\"")) {
-      return Optional.of(new Validator(Validator.Kind.ETAG, tag));
+  private static Optional<Validator> validatorOf(Exchange answer) {
+    Optional<String> tag = strongTag(answer);
+    if (tag.isPresent()) {
+      return Optional.of(new Validator(Validator.Kind.ETAG, tag.get()));
     }
     String modified = answer.header("Last-Modified");
     return modified == null || modified.isEmpty()
@@ -50,6 +102,14 @@ record Generation(long size, Optional<Validator> validator) {
       throw new AttemptFailure(
           Kind.PROTOCOL,
           answer.statusLine() + " without " + name + ", expected " + expected.value());
+    }
+    if (isTag && value.startsWith("W/")) {
+      throw new AttemptFailure(
+          Kind.PROTOCOL,
+          "a weak ETag, which proves nothing: "
+              + Text.printable(value)
+              + ", expected "
+              + expected.value());
     }
     throw new AttemptFailure(
         Kind.CHANGED,

@@ -4,15 +4,14 @@ package io.uloop.http;
 import io.uloop.BlockSource;
 import io.uloop.ReadSink;
 import io.uloop.SourceIdentity;
-import io.uloop.http.AttemptFailure.Kind;
+import io.uloop.SourceRefusedException;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
-import java.util.concurrent.TimeUnit;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
-import java.util.concurrent.locks.LockSupport;
-import org.jspecify.annotations.Nullable;
 
 /**
  * A read-only source behind an http or https URL whose server serves byte ranges.
@@ -30,43 +29,61 @@ public final class HttpBlockSource implements BlockSource {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
   private static final AtomicInteger COUNT = new AtomicInteger();
-  // What cannot be reached at open is said soon: a wrong port should not cost a whole timeout.
-  private static final int PROBE_TRIES = 3;
 
   private final HttpSourceConfig config;
   private final Transport transport;
   private final Watchdog watchdog;
   private final BufferPool buffers = new BufferPool();
-  private final Origin origin;
+  private final Hedging hedging;
+  private final Origins origins;
   private final Generation generation;
   private final SourceIdentity identity;
   private volatile boolean closed;
 
   private HttpBlockSource(HttpSourceConfig config) throws IOException {
     this.config = config;
-    transport =
-        new Transport(
-            config.connections() + 1,
-            TimeUnit.NANOSECONDS.toMillis(config.connectNanos()),
-            TimeUnit.NANOSECONDS.toMillis(config.answerNanos()),
-            new LazyTls());
-    watchdog = new Watchdog("uloop-http-" + COUNT.incrementAndGet(), transport::closeOldIdle);
+    LazyTls tls = new LazyTls(config.tls());
+    if (config.tls().insecure()) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          () ->
+              config.url().shown()
+                  + ": INSECURE: certificates are not checked; anybody on the way can read and"
+                  + " change what is read");
+    }
+    if (config.url().secure()) {
+      // Here, so that a bad file is said once and plainly.
+      try {
+        tls.loaded();
+      } catch (IOException e) {
+        throw new SourceRefusedException(config.url().shown() + ": cannot set up TLS: " + e, e);
+      }
+    }
+    Access access = config.access();
+    transport = new Transport(config, tls);
+    String name = "uloop-http-" + COUNT.incrementAndGet();
+    watchdog = new Watchdog(name, transport::closeOldIdle);
+    hedging = new Hedging(name);
     HttpUrl url = config.url();
-    origin = new Origin(url, config, transport, new Circuit(System::nanoTime, System.nanoTime()));
+    List<Origin> all = new ArrayList<>();
+    all.add(new Origin(url, config, access, transport, circuit()));
+    for (HttpUrl mirror : config.mirrors()) {
+      all.add(new Origin(mirror, config, config.mirrorAccess(mirror), transport, circuit()));
+    }
+    origins = new Origins(all, config, watchdog);
     try {
-      generation = probe(origin);
+      generation = origins.open();
     } catch (IOException | RuntimeException e) {
       close();
       throw e;
     }
-    origin.pin(generation);
     identity = new SourceIdentity(url.identity(), generation.size(), generation.validator());
     LOG.log(
         generation.validator().isPresent()
             ? System.Logger.Level.DEBUG
             : System.Logger.Level.WARNING,
         () ->
-            origin.shown()
+            origins.primary().shown()
                 + ": "
                 + generation.size()
                 + " bytes, "
@@ -91,34 +108,8 @@ public final class HttpBlockSource implements BlockSource {
     return new HttpBlockSource(config);
   }
 
-  private Generation probe(Origin target) throws IOException {
-    long deadline = System.nanoTime() + config.timeout().toNanos();
-    for (int tries = 1; ; tries++) {
-      try {
-        return new Probe(target, (o, method, range) -> probeRequest(o, method, range, deadline))
-            .run();
-      } catch (AttemptFailure e) {
-        boolean again =
-            (e.kind() == Kind.UNREACHABLE || e.kind() == Kind.BROKEN || e.kind() == Kind.STALE)
-                && tries < PROBE_TRIES
-                && deadline - System.nanoTime() > 0;
-        if (!again) {
-          throw e.toUloopException("open " + target.shown());
-        }
-        LockSupport.parkNanos(this, target.circuit().backoff(tries - 1));
-      }
-    }
-  }
-
-  private Exchange probeRequest(Origin target, String method, @Nullable String range, long deadline)
-      throws AttemptFailure, InterruptedIOException {
-    Attempt attempt = new Attempt(Math.min(deadline, System.nanoTime() + config.answerNanos()));
-    watchdog.add(attempt);
-    try {
-      return target.send(method, range, attempt);
-    } finally {
-      watchdog.remove(attempt);
-    }
+  private static Circuit circuit() {
+    return new Circuit(System::nanoTime, System.nanoTime());
   }
 
   @Override
@@ -172,8 +163,12 @@ public final class HttpBlockSource implements BlockSource {
     return buffers;
   }
 
-  Origin origin() {
-    return origin;
+  Origins origins() {
+    return origins;
+  }
+
+  Hedging hedging() {
+    return hedging;
   }
 
   Generation generation() {
@@ -189,11 +184,12 @@ public final class HttpBlockSource implements BlockSource {
     closed = true;
     watchdog.close();
     transport.close();
-    origin.circuit().wake();
+    hedging.close();
+    origins.wake();
   }
 
   @Override
   public String toString() {
-    return origin.shown();
+    return origins.primary().shown();
   }
 }

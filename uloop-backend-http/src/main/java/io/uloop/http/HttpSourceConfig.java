@@ -2,9 +2,25 @@
 package io.uloop.http;
 
 import io.uloop.SourceOptions;
+import io.uloop.SourceRefusedException;
+import io.uloop.UloopException;
+import java.io.IOException;
 import java.net.URI;
+import java.nio.file.Path;
 import java.time.Duration;
+import java.time.InstantSource;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /**
  * How an http source is read; immutable.
@@ -13,6 +29,19 @@ import java.util.Objects;
  */
 public final class HttpSourceConfig {
 
+  // Lower case. What a request says of itself, and what the checks of the answers rely on.
+  private static final Set<String> OWN_HEADERS =
+      Set.of(
+          "host",
+          "range",
+          "accept-encoding",
+          "connection",
+          "content-length",
+          "transfer-encoding",
+          "te",
+          "expect",
+          "upgrade");
+  private static final CredentialSource NOBODY = renew -> Optional.empty();
   private static final Duration LONGEST_CONNECT = Duration.ofSeconds(10);
   private static final Duration LONGEST_STALL = Duration.ofSeconds(10);
 
@@ -24,9 +53,39 @@ public final class HttpSourceConfig {
   private final int fetchBytes;
   private final int maxRedirects;
   private final boolean allowDowngrade;
+  private final Map<String, String> headers;
+  private final CredentialSource credentials;
+  private final ProxyChoice proxies;
+  private final LazyTls.Settings tls;
+  private final @Nullable Path unixSocket;
+  private final List<HttpUrl> mirrors;
+  private final Map<HttpUrl, CredentialSource> mirrorCredentials;
+  private final boolean mirrorsBySize;
+  private final boolean hedge;
+  private final String s3Region;
+  private final S3Credentials.@Nullable Source s3Credentials;
 
   private HttpSourceConfig(Builder builder) {
-    url = HttpUrl.of(builder.uri);
+    s3Region = builder.s3Region;
+    s3Credentials = builder.s3Credentials;
+    url = HttpUrl.of(builder.place());
+    headers = Collections.unmodifiableMap(new LinkedHashMap<>(builder.headers));
+    credentials = builder.credentialSource(url);
+    proxies = new ProxyChoice(builder.proxy, builder.noProxy, builder.environment);
+    tls =
+        new LazyTls.Settings(
+            builder.caFile, builder.clientCertificate, builder.clientKey, builder.insecure);
+    unixSocket = builder.unixSocket;
+    mirrors = builder.mirrors.stream().map(HttpUrl::of).toList();
+    mirrorCredentials =
+        builder.mirrors.stream()
+            .collect(
+                Collectors.toMap(
+                    HttpUrl::of,
+                    uri -> builder.ownCredentials(uri, HttpUrl.of(uri)),
+                    (one, other) -> one));
+    mirrorsBySize = builder.mirrorsBySize;
+    hedge = builder.hedge;
     timeout = builder.timeout;
     connectTimeout = shorter(builder.connectTimeout, timeout.dividedBy(3), LONGEST_CONNECT);
     stallTimeout = shorter(builder.stallTimeout, timeout.dividedBy(3), LONGEST_STALL);
@@ -46,7 +105,7 @@ public final class HttpSourceConfig {
   /**
    * Begins with the defaults.
    *
-   * @param uri an absolute http or https URL
+   * @param uri an absolute http or https URL, or {@code s3://bucket/key}
    * @return a new builder
    */
   public static Builder builder(URI uri) {
@@ -56,7 +115,7 @@ public final class HttpSourceConfig {
   /**
    * Reads the options of an opening by URI.
    *
-   * @param uri an absolute http or https URL
+   * @param uri an absolute http or https URL, or {@code s3://bucket/key}
    * @param options timeout and properties
    * @return the configuration
    * @throws IllegalArgumentException if a property is unknown or has no sense; the message names it
@@ -109,6 +168,59 @@ public final class HttpSourceConfig {
     return allowDowngrade;
   }
 
+  /** Gives how many connections there are at most: one for each read, and a few for hedges. */
+  int mostConnections() {
+    return connections + 8;
+  }
+
+  List<HttpUrl> mirrors() {
+    return mirrors;
+  }
+
+  boolean mirrorsBySize() {
+    return mirrorsBySize;
+  }
+
+  boolean hedge() {
+    return hedge;
+  }
+
+  /** Gives what a mirror is shown: credentials of its own URL or of the netrc file, no others. */
+  Access mirrorAccess(HttpUrl mirror) throws IOException {
+    return new Access(mirror, Map.of(), mirrorCredentials.getOrDefault(mirror, NOBODY), null);
+  }
+
+  /** Asks for credentials, for the first time. */
+  Access access() throws IOException {
+    S3Credentials.Source keys = s3Credentials;
+    try {
+      S3Signer signer = keys == null ? null : new S3Signer(s3Region, keys, InstantSource.system());
+      return new Access(url, headers, credentials, signer);
+    } catch (UloopException e) {
+      throw e;
+    } catch (IOException e) {
+      throw new SourceRefusedException("credentials for " + url.shown() + ": " + e, e);
+    }
+  }
+
+  ProxyChoice proxies() {
+    return proxies;
+  }
+
+  LazyTls.Settings tls() {
+    return tls;
+  }
+
+  @Nullable Path unixSocket() {
+    return unixSocket;
+  }
+
+  /** Names the URL and nothing that may be secret. */
+  @Override
+  public String toString() {
+    return "HttpSourceConfig[" + url.shown() + " timeout=" + timeout + "]";
+  }
+
   /** Collects a configuration; not safe for use by several threads. */
   public static final class Builder {
     private final URI uri;
@@ -119,9 +231,169 @@ public final class HttpSourceConfig {
     private int fetchBytes = 1 << 20;
     private int maxRedirects = 10;
     private boolean allowDowngrade;
+    private final Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
+    private @Nullable CredentialSource credentials;
+    private @Nullable Path netrc;
+    private @Nullable String proxy;
+    private @Nullable String noProxy;
+    private Map<String, String> environment = System.getenv();
+    private @Nullable Path caFile;
+    private @Nullable Path clientCertificate;
+    private @Nullable Path clientKey;
+    private boolean insecure;
+    private @Nullable Path unixSocket;
+    private final List<URI> mirrors = new ArrayList<>();
+    private boolean mirrorsBySize;
+    private boolean hedge = true;
+    private @Nullable URI s3Endpoint;
+    private String s3Region = "us-east-1";
+    private @Nullable Boolean s3PathStyle;
+    private S3Credentials.@Nullable Source s3Credentials;
 
     private Builder(URI uri) {
       this.uri = Objects.requireNonNull(uri, "uri");
+    }
+
+    private URI place() {
+      return "s3".equalsIgnoreCase(uri.getScheme())
+          ? S3Place.url(uri, s3Endpoint, s3Region, s3PathStyle)
+          : uri;
+    }
+
+    // First that is there: what was set, the URL's own user info, the netrc file.
+    private CredentialSource credentialSource(HttpUrl url) {
+      if (credentials != null) {
+        return credentials;
+      }
+      return ownCredentials(uri, url);
+    }
+
+    private CredentialSource ownCredentials(URI place, HttpUrl url) {
+      Optional<HttpCredentials> own = ProxyChoice.userInfo(place);
+      if (own.isPresent()) {
+        return renew -> own;
+      }
+      Path file = netrc;
+      return file == null ? NOBODY : renew -> Netrc.find(file, url.host());
+    }
+
+    /**
+     * Sets where credentials come from, also new ones when the server refuses the old.
+     *
+     * @param credentials asked at open and after each 401
+     * @return this
+     */
+    public Builder credentials(CredentialSource credentials) {
+      this.credentials = Objects.requireNonNull(credentials, "credentials");
+      return this;
+    }
+
+    /**
+     * Sets a file of passwords in the form of {@code .netrc}, for when there are no other
+     * credentials.
+     *
+     * @param netrc the file
+     * @return this
+     */
+    public Builder netrc(Path netrc) {
+      this.netrc = Objects.requireNonNull(netrc, "netrc");
+      return this;
+    }
+
+    /**
+     * Adds a header to each request to the URL's own origin.
+     *
+     * @param name its name; not one of those that make up the request
+     * @param value its value
+     * @return this
+     * @throws IllegalArgumentException if it is no header, or one that the source sets itself
+     */
+    public Builder header(String name, String value) {
+      String lower = name.toLowerCase(Locale.ROOT);
+      if (!name.matches("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+          || value.chars().anyMatch(c -> (c < ' ' && c != '\t') || c == 0x7f)) {
+        throw new IllegalArgumentException("not a header: name=" + Text.printable(name));
+      }
+      if (OWN_HEADERS.contains(lower) || lower.startsWith("if-")) {
+        throw new IllegalArgumentException("a header that the source sets itself: name=" + name);
+      }
+      headers.put(name, value);
+      return this;
+    }
+
+    /**
+     * Sets the proxy; unless set, the environment decides ({@code http_proxy}, {@code https_proxy},
+     * {@code all_proxy}), and never for a loopback address.
+     *
+     * @param proxy an http URL, or {@code none} for no proxy
+     * @return this
+     */
+    public Builder proxy(String proxy) {
+      this.proxy = Objects.requireNonNull(proxy, "proxy");
+      return this;
+    }
+
+    /**
+     * Sets the hosts that are asked without a proxy; unless set, {@code no_proxy} of the
+     * environment decides.
+     *
+     * @param noProxy names with all below them, separated by commas; {@code *} for all
+     * @return this
+     */
+    public Builder noProxy(String noProxy) {
+      this.noProxy = Objects.requireNonNull(noProxy, "noProxy");
+      return this;
+    }
+
+    Builder environment(Map<String, String> variables) {
+      this.environment = Map.copyOf(variables);
+      return this;
+    }
+
+    /**
+     * Sets whose certificates are trusted, in place of those that the JDK trusts.
+     *
+     * @param caFile certificates in PEM form
+     * @return this
+     */
+    public Builder caFile(Path caFile) {
+      this.caFile = Objects.requireNonNull(caFile, "caFile");
+      return this;
+    }
+
+    /**
+     * Sets the certificate that the server is shown.
+     *
+     * @param certificate certificate and chain in PEM form
+     * @param key its unencrypted PKCS #8 key in PEM form; may be the same file
+     * @return this
+     */
+    public Builder clientCertificate(Path certificate, Path key) {
+      this.clientCertificate = Objects.requireNonNull(certificate, "certificate");
+      this.clientKey = Objects.requireNonNull(key, "key");
+      return this;
+    }
+
+    /**
+     * Sets whether any certificate of any host will do; said in the log at each open.
+     *
+     * @param insecure whether it will
+     * @return this
+     */
+    public Builder insecure(boolean insecure) {
+      this.insecure = insecure;
+      return this;
+    }
+
+    /**
+     * Sets the unix socket behind which the server is; the URL's host is only named to it.
+     *
+     * @param unixSocket the socket
+     * @return this
+     */
+    public Builder unixSocket(Path unixSocket) {
+      this.unixSocket = Objects.requireNonNull(unixSocket, "unixSocket");
+      return this;
     }
 
     /**
@@ -220,6 +492,97 @@ public final class HttpSourceConfig {
      */
     public Builder allowDowngrade(boolean allowDowngrade) {
       this.allowDowngrade = allowDowngrade;
+      return this;
+    }
+
+    /**
+     * Adds another URL of the same image, asked when those before it fail or are slow.
+     *
+     * <p>It is used only if it has the same size and the same strong ETag, Last-Modified date or
+     * Repr-Digest. Credentials and headers set here are not sent to it; those in its own URL or in
+     * the netrc file are.
+     *
+     * @param mirror an absolute http or https URL
+     * @return this
+     */
+    public Builder mirror(URI mirror) {
+      mirrors.add(Objects.requireNonNull(mirror, "mirror"));
+      return this;
+    }
+
+    /**
+     * Sets whether a mirror of the same size is taken to be the same image; it is not unless set.
+     *
+     * @param mirrorsBySize whether it is
+     * @return this
+     */
+    public Builder mirrorsBySize(boolean mirrorsBySize) {
+      this.mirrorsBySize = mirrorsBySize;
+      return this;
+    }
+
+    /**
+     * Sets whether a slow request is asked of a mirror as well; it is unless set, at the cost of 5
+     * % more traffic at most.
+     *
+     * @param hedge whether it is
+     * @return this
+     */
+    public Builder hedge(boolean hedge) {
+      this.hedge = hedge;
+      return this;
+    }
+
+    /**
+     * Sets where an {@code s3:} URL is asked: AWS in the region unless set.
+     *
+     * @param s3Endpoint an http or https URL
+     * @return this
+     */
+    public Builder s3Endpoint(URI s3Endpoint) {
+      this.s3Endpoint = Objects.requireNonNull(s3Endpoint, "s3Endpoint");
+      return this;
+    }
+
+    /**
+     * Sets the region that requests for an {@code s3:} URL are signed for; us-east-1 unless set.
+     *
+     * @param s3Region the region's name
+     * @return this
+     */
+    public Builder s3Region(String s3Region) {
+      this.s3Region = Objects.requireNonNull(s3Region, "s3Region");
+      return this;
+    }
+
+    /**
+     * Sets whether the bucket of an {@code s3:} URL is named in the path; unless set it is with an
+     * endpoint, and where its name could not be a host's.
+     *
+     * @param s3PathStyle whether it is
+     * @return this
+     */
+    public Builder s3PathStyle(boolean s3PathStyle) {
+      this.s3PathStyle = s3PathStyle;
+      return this;
+    }
+
+    /**
+     * Sets the key pair that requests for an {@code s3:} URL are signed with; unsigned unless set.
+     *
+     * @param accessKey the access key id
+     * @param secretKey the secret access key
+     * @param sessionToken the token of temporary credentials, if they are
+     * @return this
+     */
+    public Builder s3Credentials(
+        String accessKey, String secretKey, Optional<String> sessionToken) {
+      S3Credentials fixed = new S3Credentials(accessKey, secretKey, sessionToken);
+      return s3Credentials(() -> fixed);
+    }
+
+    Builder s3Credentials(S3Credentials.Source source) {
+      this.s3Credentials = source;
       return this;
     }
 

@@ -10,10 +10,10 @@ import java.net.URI;
 import java.util.Set;
 
 /**
- * Opens {@code http:} and {@code https:} URLs.
+ * Opens {@code http:}, {@code https:} and {@code s3:} URLs.
  *
  * <p>The properties that it knows are listed in {@code docs/http-source.md}; an unknown one whose
- * name begins with {@code http.} is an error.
+ * name begins with {@code http.} or {@code s3.} is an error.
  *
  * @since 0.1
  */
@@ -24,7 +24,7 @@ public final class HttpSourceProvider implements BlockSourceProvider {
 
   @Override
   public Set<String> schemes() {
-    return Set.of("http", "https");
+    return Set.of("http", "https", "s3");
   }
 
   /**

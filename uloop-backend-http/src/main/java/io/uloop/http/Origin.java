@@ -26,14 +26,18 @@ final class Origin {
 
   private final HttpUrl first;
   private final HttpSourceConfig config;
+  private final Access access;
   private final Transport transport;
   private final Circuit circuit;
   private volatile @Nullable Generation pinned;
+  private volatile boolean leftOut;
   private volatile boolean preconditions = true;
   private volatile Place place;
 
-  Origin(HttpUrl first, HttpSourceConfig config, Transport transport, Circuit circuit) {
+  Origin(
+      HttpUrl first, HttpSourceConfig config, Access access, Transport transport, Circuit circuit) {
     this.first = first;
+    this.access = access;
     this.config = config;
     this.transport = transport;
     this.circuit = circuit;
@@ -59,6 +63,15 @@ final class Origin {
     rebuild();
   }
 
+  /** Says that this is not to be asked any more. */
+  void leaveOut() {
+    leftOut = true;
+  }
+
+  boolean leftOut() {
+    return leftOut;
+  }
+
   /**
    * Stops sending preconditions, after the server answered 412: either the image has changed, and
    * the next answer will show how, or the server has preconditions wrong.
@@ -75,9 +88,18 @@ final class Origin {
     return redirected;
   }
 
-  /** Makes new credentials, and tells whether there are any. */
-  boolean renewCredentials() {
-    return false;
+  /** Asks for new credentials after those of renewal {@code seen} were refused; tells whether. */
+  boolean renewCredentials(int seen) {
+    boolean renewed = access.renew(seen);
+    if (renewed) {
+      rebuild();
+    }
+    return renewed;
+  }
+
+  /** Counts the renewals of credentials so far. */
+  int renewals() {
+    return access.renewals();
   }
 
   private void rebuild() {
@@ -102,9 +124,33 @@ final class Origin {
                 new BasicHeader(
                     v.kind() == Validator.Kind.ETAG ? "If-Match" : "If-Unmodified-Since",
                     v.value())));
+    headers.addAll(access.headersFor(url));
     HttpHost host = new HttpHost(url.scheme(), url.host(), url.port());
+    ProxyChoice.Proxy proxy =
+        config.unixSocket() != null ? null : config.proxies().choose(url).orElse(null);
+    if (proxy == null) {
+      HttpRoute direct = new HttpRoute(host, null, url.secure());
+      return new Place(
+          url, redirected, direct, false, List.copyOf(headers), List.of(), access.signerFor(url));
+    }
+    List<Header> proxyHeaders =
+        proxy
+            .credentials()
+            .<List<Header>>map(
+                c -> List.of(new BasicHeader("Proxy-Authorization", c.authorization(), true)))
+            .orElse(List.of());
+    if (!url.secure()) {
+      headers.addAll(proxyHeaders);
+    }
+    HttpHost proxyHost = new HttpHost("http", proxy.url().host(), proxy.url().port());
     return new Place(
-        url, redirected, new HttpRoute(host, null, url.secure()), false, List.copyOf(headers));
+        url,
+        redirected,
+        new HttpRoute(host, null, proxyHost, url.secure()),
+        !url.secure(),
+        List.copyOf(headers),
+        proxyHeaders,
+        access.signerFor(url));
   }
 
   /**
@@ -155,7 +201,7 @@ final class Origin {
           Kind.REFUSED,
           "redirected from https to " + to.shown() + "; set http.allow-downgrade to follow");
     }
-    return placeOf(to, true, validator());
+    return placeOf(to, !to.equals(first), validator());
   }
 
   /** Gives the URL as it may be shown, and where redirects led if they did. */

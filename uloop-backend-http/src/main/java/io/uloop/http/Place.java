@@ -15,6 +15,22 @@ import org.apache.hc.core5.http.Header;
  * @param absoluteForm whether the request line has the whole URL, as a proxy of plain http wants it
  *     (RFC 9112, section 3.2.2)
  * @param headers what each request carries but the range
+ * @param proxyHeaders what a CONNECT request carries for the proxy
+ * @param signer adds what depends on time and method
  */
 record Place(
-    HttpUrl url, boolean redirected, HttpRoute route, boolean absoluteForm, List<Header> headers) {}
+    HttpUrl url,
+    boolean redirected,
+    HttpRoute route,
+    boolean absoluteForm,
+    List<Header> headers,
+    List<Header> proxyHeaders,
+    Signer signer) {
+
+  /** Signs requests. */
+  @FunctionalInterface
+  interface Signer {
+    /** Gives the headers that sign a request without a body. */
+    List<Header> sign(String method, HttpUrl url);
+  }
+}

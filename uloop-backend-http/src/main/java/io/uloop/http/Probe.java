@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
-import io.uloop.Validator;
 import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -20,27 +20,29 @@ final class Probe {
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
 
   private final Origin origin;
-  private final Requests requests;
+  private final HttpSourceConfig config;
+  private final Attempt attempt;
+  private final long deadline;
 
-  /** Runs one request under the watch of the source. */
-  @FunctionalInterface
-  interface Requests {
-    /** Sends it; see {@link Origin#send}. */
-    Exchange send(Origin origin, String method, @Nullable String range)
-        throws AttemptFailure, InterruptedIOException;
-  }
-
-  Probe(Origin origin, Requests requests) {
+  Probe(Origin origin, HttpSourceConfig config, Attempt attempt, long deadline) {
     this.origin = origin;
-    this.requests = requests;
+    this.config = config;
+    this.attempt = attempt;
+    this.deadline = deadline;
   }
 
-  /** What HEAD said; -1 and empty if it said nothing. */
-  private record Head(long size, Optional<Validator> validator) {}
+  private Exchange send(String method, @Nullable String range)
+      throws AttemptFailure, InterruptedIOException {
+    attempt.limitNanos(Math.min(deadline, System.nanoTime() + config.answerNanos()));
+    return origin.send(method, range, attempt);
+  }
+
+  /** What HEAD said; the size -1 if it did not say. */
+  private record Head(long size, Optional<Generation> said) {}
 
   Generation run() throws AttemptFailure, InterruptedIOException {
     Head head = head();
-    Exchange answer = requests.send(origin, "GET", "bytes=0-0");
+    Exchange answer = send("GET", "bytes=0-0");
     try {
       return judge(head, answer);
     } finally {
@@ -51,12 +53,13 @@ final class Probe {
 
   private Head head() throws InterruptedIOException, AttemptFailure {
     try {
-      Exchange answer = requests.send(origin, "HEAD", null);
+      Exchange answer = send("HEAD", null);
       try {
         if (answer.status() != 200) {
           return new Head(-1, Optional.empty());
         }
-        return new Head(headSize(answer), Generation.validatorOf(answer));
+        long size = headSize(answer);
+        return new Head(size, Optional.of(Generation.of(Math.max(0, size), answer)));
       } finally {
         answer.discard();
       }
@@ -82,16 +85,15 @@ final class Probe {
   }
 
   private Generation judge(Head head, Exchange answer) throws AttemptFailure {
-    Optional<Validator> validator = Generation.validatorOf(answer);
     switch (answer.status()) {
       case 206 -> {
-        return fromPartial(head, answer, validator);
+        return fromPartial(head, answer);
       }
       case 200 -> {
         long size = answer.contentLength();
         if (size == 0 || size == 1) {
           // Nothing, or the range is the whole: an answer that is right.
-          Generation generation = new Generation(size, validator);
+          Generation generation = Generation.of(size, answer);
           if (size == 1) {
             Answers.bytesToTake(answer, generation, 0, 0);
           }
@@ -109,7 +111,8 @@ final class Probe {
             value == null ? -1 : ContentRange.parse(value).map(ContentRange::total).orElse(-1L);
         answer.discard();
         if (total == 0 || (total < 0 && head.size() == 0)) {
-          return new Generation(0, validator.isPresent() ? validator : head.validator());
+          Generation said = Generation.of(0, answer);
+          return said.validator().isPresent() ? said : head.said().orElse(said);
         }
         throw new AttemptFailure(Kind.NO_RANGES, "416 for the first byte");
       }
@@ -121,8 +124,7 @@ final class Probe {
     }
   }
 
-  private Generation fromPartial(Head head, Exchange answer, Optional<Validator> validator)
-      throws AttemptFailure {
+  private Generation fromPartial(Head head, Exchange answer) throws AttemptFailure {
     String value = answer.header("Content-Range");
     ContentRange range = value == null ? null : ContentRange.parse(value).orElse(null);
     long size = range != null && range.total() >= 0 ? range.total() : head.size();
@@ -141,11 +143,12 @@ final class Probe {
                   + size
                   + "; the range is believed");
     }
-    Generation generation = new Generation(size, validator);
+    Generation generation = Generation.of(size, answer);
     if (Answers.bytesToTake(answer, generation, 0, 0) != 1) {
       throw new AttemptFailure(Kind.PROTOCOL, "more than the one byte asked for");
     }
     try {
+      answer.socketTimeout(TimeUnit.NANOSECONDS.toMillis(config.stallNanos()));
       if (answer.body().read() < 0) {
         throw new AttemptFailure(Kind.BROKEN, "the body is empty");
       }

@@ -5,12 +5,15 @@ import io.uloop.ReadSink;
 import io.uloop.SourceUnavailableException;
 import io.uloop.http.AttemptFailure.Kind;
 import io.uloop.http.Circuit.Admission;
+import io.uloop.http.Hedge.Answered;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.util.concurrent.TimeUnit;
+import org.apache.hc.core5.http.MalformedChunkCodingException;
+import org.apache.hc.core5.http.MessageConstraintException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -22,7 +25,6 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>
  *   UNREACHABLE        back off, try again until the deadline
- *   STALE              drop idle connections, try again at once
  *   BROKEN             try again, at once if the last request brought something
  *   PROTOCOL NO_RANGES back off, try again, at most 3 times without progress
  *   PRECONDITION       try again without precondition, so that the answer shows what it is
@@ -39,8 +41,9 @@ final class RangeRead {
 
   // Progress of at least this much makes a broken body no reason to wait.
   private static final long GOOD_PROGRESS_BYTES = 16 * 1024;
+  private static final int GOOD_PIECE_BYTES = 64 * 1024;
+  private static final long WAITED_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
   private static final int MOST_PROTOCOL_FAILURES = 3;
-  private static final int MOST_STALE = 3;
 
   private final HttpBlockSource source;
   private final HttpSourceConfig config;
@@ -51,16 +54,18 @@ final class RangeRead {
   private final long deadline;
   private volatile boolean cancelled;
   private volatile @Nullable Attempt attempt;
+  private volatile @Nullable Hedge hedge;
 
   // Only the reading thread.
   private long position;
   private int tries;
   private int protocolFailures;
-  private int stale;
   private int backoffs;
   private boolean renewed;
+  private int renewalsSeen;
   private boolean relocated;
   private long notBefore = started;
+  private @Nullable Origin avoid;
 
   /** What the sink threw; goes to the caller as it is. */
   private static final class SinkFailure extends Exception {
@@ -87,7 +92,7 @@ final class RangeRead {
     sink.onCancel(this::cancel);
     AttemptFailure last = null;
     while (position < end) {
-      Origin origin = source.origin();
+      Origin origin = source.origins().choose(avoid);
       Admission admission = admit(origin);
       if (admission == Admission.NO) {
         throw ended(origin, last);
@@ -114,7 +119,11 @@ final class RangeRead {
     if (now != null) {
       now.abort("cancelled");
     }
-    source.origin().circuit().wake();
+    Hedge second = hedge;
+    if (second != null) {
+      second.end();
+    }
+    source.origins().wake();
   }
 
   private boolean wanted() {
@@ -134,26 +143,27 @@ final class RangeRead {
   private void request(Origin origin, Admission admission)
       throws AttemptFailure, SinkFailure, IOException {
     boolean decided = false;
-    Generation pinned = source.generation();
     tries++;
     Attempt mine = new Attempt(Math.min(deadline, System.nanoTime() + config.answerNanos()));
     attempt = mine;
+    renewalsSeen = origin.renewals();
     source.watchdog().add(mine);
+    Answered answered = null;
     try {
       if (!wanted()) {
         throw new AttemptFailure(Kind.UNREACHABLE, "cancelled");
       }
-      try (Exchange answer = origin.send("GET", "bytes=" + position + "-" + (end - 1), mine)) {
-        long take = judge(answer, pinned);
+      answered = ask(origin, mine);
+      if (answered.origin().equals(origin)) {
         decided = true;
-        if (origin.circuit().succeeded()) {
-          LOG.log(System.Logger.Level.INFO, () -> origin.shown() + " answers again");
-        }
-        mine.limitNanos(deadline);
-        receive(answer, take, mine);
       }
+      succeeded(answered.origin());
+      Attempt theirs = answered.attempt();
+      attempt = theirs;
+      theirs.limitNanos(deadline);
+      receive(answered.exchange(), answered.take(), theirs);
     } catch (AttemptFailure e) {
-      if (!decided) {
+      if (!decided && answered == null) {
         decided = true;
         settle(origin, admission, e);
       }
@@ -161,9 +171,64 @@ final class RangeRead {
     } finally {
       source.watchdog().remove(mine);
       attempt = null;
+      if (answered != null) {
+        answered.exchange().close();
+        source.watchdog().remove(answered.attempt());
+      }
       if (!decided) {
         origin.circuit().undecided(admission);
       }
+    }
+  }
+
+  /** Sends a request, to a second origin as well if the first is slow, and judges the answer. */
+  private Answered ask(Origin origin, Attempt mine) throws AttemptFailure, InterruptedIOException {
+    Hedge second = source.origins().single() ? null : startHedge(origin, mine);
+    try {
+      Generation pinned = source.origins().ready(origin, source.generation(), mine, deadline);
+      long asked = System.nanoTime();
+      mine.limitNanos(Math.min(deadline, asked + config.answerNanos()));
+      Exchange answer = origin.send("GET", "bytes=" + position + "-" + (end - 1), mine);
+      long take = judge(answer, pinned);
+      if (second == null) {
+        return new Answered(origin, mine, answer, take);
+      }
+      source.hedging().waited(System.nanoTime() - asked);
+      if (second.firstAnswered()) {
+        return new Answered(origin, mine, answer, take);
+      }
+      answer.close();
+      throw new AttemptFailure(Kind.UNREACHABLE, "a mirror was faster");
+    } catch (AttemptFailure e) {
+      Answered theirs = second == null ? null : second.result();
+      if (theirs == null) {
+        throw e;
+      }
+      return theirs;
+    } catch (InterruptedIOException e) {
+      if (second != null) {
+        second.abandon();
+      }
+      throw e;
+    } finally {
+      hedge = null;
+    }
+  }
+
+  private @Nullable Hedge startHedge(Origin origin, Attempt mine) {
+    Origin other = config.hedge() ? source.origins().otherThan(origin) : null;
+    if (other == null) {
+      return null;
+    }
+    Hedge started = new Hedge(source, other, mine, position, end - 1, deadline);
+    hedge = started;
+    started.schedule();
+    return started;
+  }
+
+  private static void succeeded(Origin origin) {
+    if (origin.circuit().succeeded()) {
+      LOG.log(System.Logger.Level.INFO, () -> origin.shown() + " answers again");
     }
   }
 
@@ -171,7 +236,12 @@ final class RangeRead {
     try {
       return Answers.bytesToTake(answer, pinned, position, end - 1);
     } catch (AttemptFailure e) {
-      answer.discard();
+      // After an answer against the protocol nothing more on that connection can be trusted.
+      if (e.kind() == Kind.PROTOCOL || e.kind() == Kind.NO_RANGES || e.kind() == Kind.CHANGED) {
+        answer.close();
+      } else {
+        answer.discard();
+      }
       throw e;
     }
   }
@@ -179,7 +249,7 @@ final class RangeRead {
   // Tells the circuit what a failure says about the server.
   private void settle(Origin origin, Admission admission, AttemptFailure failure) {
     Circuit circuit = origin.circuit();
-    if (!wanted() || failure.kind() == Kind.STALE) {
+    if (!wanted()) {
       circuit.undecided(admission);
     } else if (failure.kind() == Kind.UNREACHABLE) {
       if (circuit.failed(admission, failure.retryAfter().toNanos())) {
@@ -208,7 +278,8 @@ final class RangeRead {
     InputStream body = answer.body();
     long left = take;
     int filled = 0;
-    long windowStart = System.nanoTime();
+    long now = System.nanoTime();
+    long windowStart = now;
     long windowBytes = 0;
     try {
       while (left > 0) {
@@ -220,13 +291,15 @@ final class RangeRead {
         filled += n;
         left -= n;
         windowBytes += n;
-        // What came along with the head is too little to be handed over by itself.
-        boolean afterHead = left + filled == take;
-        if (left == 0 || !afterHead || filled == buffer.length || filled >= Transport.HEAD_BYTES) {
+        long before = now;
+        now = System.nanoTime();
+        // What had to be waited for is handed over at once. What was there already (the rest of the
+        // buffer that the head came in, one TLS record of many) is gathered to a piece of a size
+        // that the sink takes cheaply.
+        if (left == 0 || filled >= GOOD_PIECE_BYTES || now - before > WAITED_NANOS) {
           deliver(buffer, filled);
           filled = 0;
         }
-        long now = System.nanoTime();
         if (now - windowStart > config.stallNanos()) {
           if (windowBytes < config.leastProgressBytes()) {
             throw new AttemptFailure(
@@ -237,6 +310,8 @@ final class RangeRead {
           windowBytes = 0;
         }
       }
+    } catch (MalformedChunkCodingException | MessageConstraintException e) {
+      throw new AttemptFailure(Kind.PROTOCOL, "body: " + Text.ofFailure(e), e);
     } catch (IOException e) {
       String aborted = mine.aborted();
       throw new AttemptFailure(
@@ -253,6 +328,9 @@ final class RangeRead {
     try {
       sink.accept(ByteBuffer.wrap(buffer, 0, filled));
       position += filled;
+      if (!source.origins().single()) {
+        source.hedging().earned(filled);
+      }
     } catch (IOException e) {
       throw new SinkFailure(e);
     }
@@ -281,7 +359,6 @@ final class RangeRead {
   private void next(Origin origin, AttemptFailure failure, long progress) throws IOException {
     if (progress > 0) {
       protocolFailures = 0;
-      stale = 0;
     }
     if (!wanted()) {
       throw ended(origin, failure);
@@ -290,20 +367,18 @@ final class RangeRead {
     boolean again =
         switch (failure.kind()) {
           case UNREACHABLE -> backOff(origin);
-          case STALE -> {
-            source.transport().closeIdle();
-            yield ++stale <= MOST_STALE || backOff(origin);
-          }
           case BROKEN -> progress >= GOOD_PROGRESS_BYTES || backOff(origin);
-          case PROTOCOL, NO_RANGES ->
-              ++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin);
+          case PROTOCOL -> ++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin);
+          case NO_RANGES ->
+              (++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin))
+                  || leaveOut(origin, failure);
           case PRECONDITION -> {
             origin.dropPreconditions();
             yield ++protocolFailures < MOST_PROTOCOL_FAILURES;
           }
-          case UNAUTHORIZED -> renew(origin);
-          case GONE -> relocate(origin) || renew(origin);
-          case REFUSED, CHANGED -> false;
+          case UNAUTHORIZED -> renew(origin) || leaveOut(origin, failure);
+          case GONE -> relocate(origin) || renew(origin) || leaveOut(origin, failure);
+          case REFUSED, CHANGED -> leaveOut(origin, failure);
         };
     if (!again) {
       throw failure.toUloopException(asked(origin));
@@ -311,8 +386,21 @@ final class RangeRead {
   }
 
   private boolean backOff(Origin origin) {
-    notBefore = System.nanoTime() + origin.circuit().backoff(backoffs++);
+    avoid = origin;
+    // A mirror that is well need not wait for one that is not.
+    notBefore =
+        source.origins().otherThan(origin) != null
+            ? System.nanoTime()
+            : System.nanoTime() + origin.circuit().backoff(backoffs++);
     return true;
+  }
+
+  private boolean leaveOut(Origin origin, AttemptFailure failure) {
+    avoid = origin;
+    relocated = false;
+    renewed = false;
+    protocolFailures = 0;
+    return source.origins().leaveOut(origin, failure);
   }
 
   private boolean relocate(Origin origin) {
@@ -328,7 +416,7 @@ final class RangeRead {
       return false;
     }
     renewed = true;
-    return origin.renewCredentials();
+    return origin.renewCredentials(renewalsSeen);
   }
 
   private IOException ended(Origin origin, @Nullable AttemptFailure last) {

@@ -5,15 +5,19 @@ import io.uloop.http.AttemptFailure.Kind;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.net.SocketTimeoutException;
+import java.security.GeneralSecurityException;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
 import java.util.concurrent.atomic.AtomicInteger;
 import javax.net.ssl.SSLException;
+import javax.net.ssl.SSLHandshakeException;
+import javax.net.ssl.SSLPeerUnverifiedException;
 import org.apache.hc.client5.http.ConnectTimeoutException;
 import org.apache.hc.client5.http.config.ConnectionConfig;
 import org.apache.hc.client5.http.impl.io.ManagedHttpClientConnectionFactory;
 import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManager;
-import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManagerBuilder;
 import org.apache.hc.client5.http.io.ConnectionEndpoint;
 import org.apache.hc.client5.http.io.ConnectionEndpoint.RequestExecutor;
 import org.apache.hc.client5.http.io.LeaseRequest;
@@ -21,6 +25,7 @@ import org.apache.hc.client5.http.ssl.TlsSocketStrategy;
 import org.apache.hc.core5.http.ClassicHttpResponse;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.HttpException;
+import org.apache.hc.core5.http.MessageConstraintException;
 import org.apache.hc.core5.http.config.Http1Config;
 import org.apache.hc.core5.http.impl.DefaultConnectionReuseStrategy;
 import org.apache.hc.core5.http.impl.io.HttpRequestExecutor;
@@ -52,17 +57,17 @@ final class Transport implements Closeable {
   // Idle for longer than this, a connection is looked at before it is used; costs one poll.
   private static final TimeValue VALIDATE_AFTER = TimeValue.ofSeconds(2);
 
-  /** The size of the buffer that a head, and what comes along with it, is read into. */
-  static final int HEAD_BYTES = 8 * 1024;
-
   // A head beyond these limits is an attack or a mistake.
   private static final Http1Config LIMITS =
       Http1Config.custom()
-          .setBufferSize(HEAD_BYTES)
+          .setBufferSize(8 * 1024)
           .setMaxLineLength(16 * 1024)
           .setMaxHeaderCount(200)
           .setMaxEmptyLineCount(4)
           .build();
+
+  // How many connections in a row may turn out to be closed before that counts as a failure.
+  private static final int MOST_STALE = 3;
 
   private final PoolingHttpClientConnectionManager pool;
   private final RequestExecutor executor = new HttpRequestExecutor()::execute;
@@ -82,23 +87,27 @@ final class Transport implements Closeable {
     }
 
     void socketTimeout(long millis) {
-      endpoint.setSocketTimeout(Timeout.ofMilliseconds(millis));
+      try {
+        endpoint.setSocketTimeout(Timeout.ofMilliseconds(millis));
+      } catch (IllegalStateException e) {
+        // Closed by another thread just now; whoever uses it next is told.
+        return;
+      }
     }
   }
 
   /**
    * Makes one; connects to nothing.
    *
-   * @param connections how many at most
-   * @param connectMillis how long a connection, its TLS included, may take to come about
-   * @param answerMillis how long the head of an answer may take, or a pause within it
+   * @param config how many connections at most, and the times
    * @param tls how to begin TLS; asked only when there is a connection that needs it
    */
-  Transport(int connections, long connectMillis, long answerMillis, TlsSocketStrategy tls) {
-    this.connectMillis = connectMillis;
-    this.answerMillis = answerMillis;
+  Transport(HttpSourceConfig config, TlsSocketStrategy tls) {
+    this.connectMillis = TimeUnit.NANOSECONDS.toMillis(config.connectNanos());
+    this.answerMillis = TimeUnit.NANOSECONDS.toMillis(config.answerNanos());
+    int connections = config.mostConnections();
     pool =
-        PoolingHttpClientConnectionManagerBuilder.create()
+        new Connector(config.unixSocket())
             .setConnectionFactory(
                 ManagedHttpClientConnectionFactory.builder().http1Config(LIMITS).build())
             .setTlsSocketStrategy(tls)
@@ -134,13 +143,30 @@ final class Transport implements Closeable {
    */
   Exchange send(Place place, String method, @Nullable String range, Attempt attempt)
       throws AttemptFailure, InterruptedIOException {
+    for (int tries = 1; ; tries++) {
+      Exchange exchange = sendOnce(place, method, range, attempt, tries < MOST_STALE);
+      if (exchange != null) {
+        return exchange;
+      }
+      // The server, or a proxy, closed a connection while it was idle: the others will be no
+      // better.
+      closeIdle();
+    }
+  }
+
+  /**
+   * Sends a request; null if {@code maybeStale} and the connection was an old one that is closed.
+   */
+  private @Nullable Exchange sendOnce(
+      Place place, String method, @Nullable String range, Attempt attempt, boolean maybeStale)
+      throws AttemptFailure, InterruptedIOException {
     Lease lease = lease(place, attempt);
     boolean reused = false;
     try {
       reused = lease.endpoint.isConnected();
       HttpCoreContext context = HttpCoreContext.create();
       if (!reused) {
-        pool.connect(lease.endpoint, TimeValue.ofMilliseconds(connectMillis), context);
+        connect(lease, place, context);
       }
       lease.socketTimeout(answerMillis);
       BasicClassicHttpRequest request = request(place, method, range);
@@ -152,14 +178,20 @@ final class Transport implements Closeable {
       return exchange;
     } catch (ConnectTimeoutException e) {
       throw new AttemptFailure(Kind.UNREACHABLE, "cannot connect: timed out", e);
-    } catch (SSLException e) {
-      throw tlsFailure(e, reused);
+    } catch (MessageConstraintException e) {
+      throw new AttemptFailure(Kind.PROTOCOL, "the head of the answer is too large", e);
     } catch (IOException e) {
       String aborted = attempt.aborted();
       if (aborted != null) {
         throw new AttemptFailure(Kind.UNREACHABLE, aborted, e);
+      } else if (reused && maybeStale && !(e instanceof SocketTimeoutException)) {
+        return null;
       }
-      throw new AttemptFailure(reused ? Kind.STALE : Kind.UNREACHABLE, Text.ofFailure(e), e);
+      throw connectionFailure(e);
+    } catch (IllegalStateException e) {
+      // HttpClient's way to say that a connection was closed by another thread.
+      String aborted = attempt.aborted();
+      throw new AttemptFailure(Kind.UNREACHABLE, aborted != null ? aborted : "closed", e);
     } catch (HttpException e) {
       throw new AttemptFailure(
           Kind.PROTOCOL,
@@ -172,23 +204,60 @@ final class Transport implements Closeable {
     }
   }
 
-  private static AttemptFailure tlsFailure(SSLException e, boolean reused) {
-    String what = "TLS: " + Text.printable(String.valueOf(e.getMessage()));
-    return new AttemptFailure(reused ? Kind.STALE : Kind.UNREACHABLE, what, e);
+  private void connect(Lease lease, Place place, HttpCoreContext context)
+      throws IOException, HttpException, AttemptFailure {
+    pool.connect(lease.endpoint, TimeValue.ofMilliseconds(connectMillis), context);
+    if (!place.route().isTunnelled()) {
+      return;
+    }
+    // RFC 9110, section 9.3.6: the proxy makes a tunnel, TLS goes through it.
+    lease.socketTimeout(connectMillis);
+    String authority = place.url().host() + ":" + place.url().port();
+    if (place.url().host().indexOf(':') >= 0) {
+      authority = "[" + place.url().host() + "]:" + place.url().port();
+    }
+    BasicClassicHttpRequest request =
+        new BasicClassicHttpRequest("CONNECT", place.route().getProxyHost(), authority);
+    request.addHeader("Host", authority);
+    place.proxyHeaders().forEach(request::addHeader);
+    ClassicHttpResponse response = lease.endpoint.execute("", request, executor, context);
+    int status = response.getCode();
+    if (status / 100 != 2) {
+      throw new AttemptFailure(
+          status >= 500 ? Kind.UNREACHABLE : Kind.REFUSED,
+          "the proxy answered " + status + " to CONNECT");
+    }
+    pool.upgrade(lease.endpoint, context);
+  }
+
+  private static AttemptFailure connectionFailure(IOException e) {
+    if (!(e instanceof SSLException)) {
+      return new AttemptFailure(Kind.UNREACHABLE, Text.ofFailure(e), e);
+    }
+    // A certificate that is not trusted now will not be in a second either.
+    boolean distrust =
+        e instanceof SSLPeerUnverifiedException
+            || (e instanceof SSLHandshakeException
+                && e.getCause() instanceof GeneralSecurityException);
+    return new AttemptFailure(
+        distrust ? Kind.REFUSED : Kind.UNREACHABLE,
+        "TLS: " + Text.printable(String.valueOf(e.getMessage())),
+        e);
   }
 
   private Lease lease(Place place, Attempt attempt) throws AttemptFailure, InterruptedIOException {
-    LeaseRequest request =
-        pool.lease(null, place.route(), Timeout.ofMilliseconds(answerMillis), null);
+    LeaseRequest request = null;
     Lease lease;
     try {
+      request = pool.lease("", place.route(), Timeout.ofMilliseconds(answerMillis), null);
       lease = new Lease(request.get(Timeout.ofMilliseconds(answerMillis)), attempt);
     } catch (InterruptedException e) {
-      request.cancel();
+      if (request != null) {
+        request.cancel();
+      }
       Thread.currentThread().interrupt();
       throw new InterruptedIOException("interrupted while waiting for a connection");
     } catch (TimeoutException e) {
-      request.cancel();
       throw new AttemptFailure(Kind.UNREACHABLE, "no connection became free", e);
     } catch (ExecutionException e) {
       throw new AttemptFailure(Kind.UNREACHABLE, "no connection: " + e.getMessage(), e);
@@ -208,9 +277,14 @@ final class Transport implements Closeable {
   private static BasicClassicHttpRequest request(
       Place place, String method, @Nullable String range) {
     BasicClassicHttpRequest request =
-        new BasicClassicHttpRequest(method, place.route().getTargetHost(), place.url().target());
-    request.setAbsoluteRequestUri(place.absoluteForm());
+        new BasicClassicHttpRequest(
+            method,
+            place.route().getTargetHost(),
+            place.absoluteForm() ? place.url().toString() : place.url().target());
     for (Header header : place.headers()) {
+      request.addHeader(header);
+    }
+    for (Header header : place.signer().sign(method, place.url())) {
       request.addHeader(header);
     }
     if (range != null) {
@@ -263,8 +337,7 @@ final class Transport implements Closeable {
     return KEEP_ALIVE;
   }
 
-  /** Closes all idle connections: the server went away, so none of them is good. */
-  void closeIdle() {
+  private void closeIdle() {
     pool.closeIdle(TimeValue.ZERO_MILLISECONDS);
   }
 

@@ -37,8 +37,18 @@ final class Committer {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
 
+  /** What is done after each round that went well. */
+  interface AfterCommit {
+    /**
+     * Runs on the committer's thread.
+     *
+     * @param commit commits once more what has changed meanwhile
+     */
+    void run(Evictor.Commit commit) throws IOException;
+  }
+
   private final PairFiles files;
-  private final Runnable afterCommit;
+  private final AfterCommit afterCommit;
   private final long intervalNanos;
   private final String name;
   private final ByteBuffer scratch = ByteBuffer.allocateDirect(PagedBits.PAGE_BYTES);
@@ -67,6 +77,7 @@ final class Committer {
   // Set once, before the thread starts.
   private @Nullable BlockStore store;
   private volatile @Nullable Thread wakeable;
+  private volatile boolean hurried;
 
   /**
    * Makes a committer that does nothing yet.
@@ -74,7 +85,7 @@ final class Committer {
    * @param intervalNanos the longest that a bit waits while all goes well
    * @param afterCommit run on the committer's thread after a round that went well
    */
-  Committer(PairFiles files, long intervalNanos, String name, Runnable afterCommit) {
+  Committer(PairFiles files, long intervalNanos, String name, AfterCommit afterCommit) {
     this.afterCommit = afterCommit;
     this.files = files;
     this.intervalNanos = intervalNanos;
@@ -103,14 +114,20 @@ final class Committer {
     }
   }
 
+  /** Asks for a round now, without waiting for it. */
+  void hurry() {
+    hurried = true;
+    LockSupport.unpark(wakeable);
+  }
+
   private void run() {
     long lastRound = System.nanoTime() - intervalNanos;
     while (true) {
       boolean wanted;
       lock.lock();
       try {
-        wanted = roundsWanted > roundsBegun;
-        if (closing && !wanted) {
+        wanted = roundsWanted > roundsBegun || hurried;
+        if (closing && roundsWanted <= roundsBegun) {
           return;
         }
       } finally {
@@ -119,6 +136,7 @@ final class Committer {
       long due = lastRound + intervalNanos - System.nanoTime();
       if (wanted || (dirty.get() && due <= 0)) {
         lastRound = System.nanoTime();
+        hurried = false;
         round();
       } else if (dirty.get()) {
         LockSupport.parkNanos(this, due);
@@ -138,6 +156,7 @@ final class Committer {
     IOException failed = null;
     try {
       commit();
+      afterCommit.run(this::commit);
     } catch (IOException e) {
       failed = e;
       LOG.log(Level.WARNING, "commit failed: {0}", e.getMessage());
@@ -164,7 +183,6 @@ final class Committer {
       copies.add(bits.present().copyOf((int) page));
     }
     if (pages.isEmpty()) {
-      afterCommit.run();
       return;
     }
     try {
@@ -191,7 +209,6 @@ final class Committer {
       dirty.set(true);
       throw PairFailures.of(files.paths().bitmapFile(), "force", e);
     }
-    afterCommit.run();
   }
 
   /** What the bitmap file says of a page: the bits that were durable before. */

@@ -124,12 +124,12 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
 
   @Override
   public void accept(ByteBuffer piece) throws IOException {
-    // Not within a block, whose beginning would have to be fetched again.
-    if (staging.position() == 0 && table.isCancelled(fetch)) {
-      throw new Cancelled();
-    }
     counters.bytesFetched.add(piece.remaining());
     take(piece);
+    // What has come is kept, so the end comes between two blocks, or the half one would be lost.
+    if (staging.position() == 0 && position < expectedEnd && table.isCancelled(fetch)) {
+      throw new Cancelled();
+    }
   }
 
   @Override

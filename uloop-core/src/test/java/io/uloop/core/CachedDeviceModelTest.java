@@ -64,7 +64,8 @@ class CachedDeviceModelTest {
           each.get();
         }
         threads.shutdown();
-        assertThat(source.bytesDelivered()).isLessThanOrEqualTo(round == 0 ? image.length : 0);
+        assertThat(source.bytesDelivered())
+            .isLessThanOrEqualTo(round == 0 ? image.length / 50 * 51 : 0);
       }
     }
     assertThat(java.nio.file.Files.readAllBytes(pair.cacheFile())).startsWith(image);

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.examples;
+
+import io.uloop.BlockSources;
+import io.uloop.DeviceTransport.Attachment;
+import io.uloop.DeviceTransports;
+import io.uloop.SourceIdentity;
+import io.uloop.SourceOptions;
+import io.uloop.core.CachePair;
+import io.uloop.core.CachedDevice;
+import io.uloop.core.WhenDifferent;
+import io.uloop.nbd.KernelDevices;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.net.URI;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What a launcher's command line asks for: opens the device and offers it.
+ *
+ * <p>{@link Serving} has what follows: waiting, counting, stopping.
+ */
+final class Launch {
+
+  private static final long KERNEL_SLACK_SECONDS = 10;
+
+  private final String program;
+  private final LaunchOptions command;
+
+  Launch(String program, LaunchOptions command) {
+    this.program = program;
+    this.command = command;
+  }
+
+  /**
+   * Opens, offers, and waits until it is stopped.
+   *
+   * @param out told when it serves
+   * @return the exit code
+   * @throws IllegalArgumentException if the command line makes no sense after all
+   * @throws IOException if it cannot be opened or offered
+   */
+  int run(PrintStream out, PrintStream err) throws IOException, InterruptedException {
+    // A failure to start is one line, the command's; warnings of the same are held back till then.
+    LaunchLog.show(command.verbose ? System.Logger.Level.DEBUG : System.Logger.Level.ERROR);
+    try (Serving serving = new Serving(program, out, err)) {
+      CachedDevice device = open();
+      serving.device(device);
+      Attachment attachment =
+          DeviceTransports.attach(device, command.device, deviceProperties(device));
+      serving.ready(attachment);
+      QuietCompiler.begin();
+      if (!command.verbose) {
+        LaunchLog.show(System.Logger.Level.WARNING);
+      }
+      ProgressLine progress =
+          ProgressLine.wanted() ? new ProgressLine(program, device.size()) : null;
+      serving.report(Reporter.start(device, out, command.statsSeconds, progress));
+      return serving.await();
+    }
+  }
+
+  private CachedDevice open() throws IOException {
+    URI uri = BlockSources.toUri(command.place);
+    BlockSources sources =
+        command.plugins == null ? BlockSources.installed() : Plugins.in(command.plugins);
+    SourceOptions options = sourceOptions();
+    CachePair pair = pair(uri);
+    if (isKernelDevice()) {
+      // Before the files are opened, which would wait for the device that is to be served.
+      KernelDevices.refuseCacheOnDevice(
+          command.device, command.properties, List.of(pair.cacheFile(), pair.bitmapFile()));
+    }
+    CachedDevice.Builder builder =
+        CachedDevice.builder(() -> sources.open(uri, options))
+            .pair(pair)
+            .offline(command.offline)
+            .sourceWait(command.timeout())
+            .whenDifferent(command.recreate ? WhenDifferent.RECREATE : WhenDifferent.FAIL);
+    long block = LaunchOptions.bytes("--block-size", command.blockSize);
+    if (block > 0) {
+      builder.blockSizeBytes(Math.toIntExact(block));
+    }
+    long most = LaunchOptions.bytes("--max-cache", command.maxCache);
+    if (most > 0) {
+      builder.maxCacheBytes(most);
+    }
+    return builder.open();
+  }
+
+  /** Two files if two are named; one beside the other if one is; else in the user's cache. */
+  private CachePair pair(URI uri) {
+    Path cache = command.cache;
+    Path bitmap = command.bitmap;
+    if (cache != null) {
+      return new CachePair(cache, bitmap != null ? bitmap : beside(cache, ".bitmap"));
+    } else if (bitmap != null) {
+      return new CachePair(beside(bitmap, ".cache"), bitmap);
+    }
+    // With its query, as that may choose the image, but without a password.
+    return CachePair.inUserCache(uri.toString().replaceFirst("//[^/]*@", "//"));
+  }
+
+  private static Path beside(Path file, String suffix) {
+    return file.resolveSibling(file.getFileName() + suffix);
+  }
+
+  private SourceOptions sourceOptions() {
+    SourceOptions.Builder options = SourceOptions.builder().timeout(command.timeout());
+    command.properties.forEach(
+        (key, value) -> {
+          if (ofSource(key)) {
+            options.property(key, value);
+          }
+        });
+    if (!command.headers.isEmpty()) {
+      options.property("http.header", String.join("\n", command.headers));
+    }
+    return options.build();
+  }
+
+  private Map<String, String> deviceProperties(CachedDevice device) {
+    Map<String, String> properties = new LinkedHashMap<>(command.properties);
+    properties.keySet().removeIf(Launch::ofSource);
+    if (!command.export.isEmpty()) {
+      properties.put("export", command.export);
+    }
+    if (isKernelDevice()) {
+      // A launcher that is started again after a crash takes its device over, if it is the same.
+      properties.putIfAbsent("identifier", "uloop:" + digest(device.identity()));
+      // Longer than a fetch: what is answered later would be asked for again on a new link.
+      properties.putIfAbsent(
+          "timeout", Long.toString(command.timeout().toSeconds() + KERNEL_SLACK_SECONDS));
+    }
+    return properties;
+  }
+
+  private boolean isKernelDevice() {
+    return command.device.startsWith("/dev/");
+  }
+
+  private static String digest(SourceIdentity identity) {
+    try {
+      byte[] hash =
+          MessageDigest.getInstance("SHA-256")
+              .digest(identity.toString().getBytes(StandardCharsets.UTF_8));
+      return HexFormat.of().formatHex(hash, 0, 16);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every JDK has SHA-256", e);
+    }
+  }
+
+  private static boolean ofSource(String property) {
+    return property.indexOf('.') >= 0;
+  }
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import io.uloop.http.AttemptFailure.Kind;
+import java.io.IOException;
+import java.io.InterruptedIOException;
+import java.util.List;
+import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The URL of an image and its mirrors, and which of them is asked next.
+ *
+ * <p>A mirror is asked for its size and validators before it is used the first time, and is used
+ * only if {@link Generation#sameImage} holds (or sizes are equal, if the configuration says that is
+ * enough). One that turns out to have another image is left out for good, one that refuses for a
+ * while.
+ *
+ * <p><b>Threads:</b> any. The lock makes mirrors be asked for the first time one at a time; it is
+ * held during that request, and nobody waits for it but those who want a mirror.
+ */
+final class Origins {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.http");
+
+  private final List<Origin> all;
+  private final HttpSourceConfig config;
+  private final Watchdog watchdog;
+  private final ReentrantLock probing = new ReentrantLock();
+
+  Origins(List<Origin> all, HttpSourceConfig config, Watchdog watchdog) {
+    this.all = List.copyOf(all);
+    this.config = config;
+    this.watchdog = watchdog;
+  }
+
+  Origin primary() {
+    return all.get(0);
+  }
+
+  boolean single() {
+    return all.size() == 1;
+  }
+
+  /**
+   * Finds out what the image is, from the first URL that can be reached.
+   *
+   * @return what it is there
+   * @throws IOException if none can be reached, or the first that can does not give the image
+   */
+  Generation open() throws IOException {
+    IOException first = null;
+    for (Origin origin : all) {
+      try {
+        Generation generation = new Opening(origin, config, watchdog).probe();
+        origin.pin(generation);
+        return generation;
+      } catch (io.uloop.SourceUnavailableException e) {
+        if (first == null) {
+          first = e;
+        } else {
+          first.addSuppressed(e);
+        }
+        if (!single()) {
+          LOG.log(System.Logger.Level.WARNING, e::getMessage);
+        }
+      }
+    }
+    throw java.util.Objects.requireNonNull(first);
+  }
+
+  /**
+   * Chooses whom to ask: the first in order that may be asked now, else the one that may be asked
+   * soonest.
+   *
+   * @param avoid the one that failed just now; chosen only if there is no other
+   */
+  Origin choose(@Nullable Origin avoid) {
+    if (single()) {
+      return primary();
+    }
+    Origin best = null;
+    long soonest = Long.MAX_VALUE;
+    for (Origin origin : all) {
+      if (origin.leftOut()) {
+        continue;
+      }
+      long wait = origin.circuit().nanosUntilAdmission();
+      if (origin.equals(avoid)) {
+        wait = Math.max(wait, 1) + Circuit.FIRST_OPEN_NANOS;
+      }
+      if (wait < soonest) {
+        soonest = wait;
+        best = origin;
+      }
+    }
+    return best != null ? best : primary();
+  }
+
+  /** Gives another one that may be asked at once; null if there is none. */
+  @Nullable Origin otherThan(Origin origin) {
+    for (Origin other : all) {
+      if (!other.equals(origin) && !other.leftOut() && other.circuit().nanosUntilAdmission() == 0) {
+        return other;
+      }
+    }
+    return null;
+  }
+
+  /**
+   * Makes sure that what a mirror has is the image.
+   *
+   * @param reference what the image is
+   * @return what it is at the mirror
+   * @throws AttemptFailure if it cannot be asked, or has another image
+   */
+  Generation ready(Origin origin, Generation reference, Attempt attempt, long deadline)
+      throws AttemptFailure, InterruptedIOException {
+    Generation pinned = origin.pinned();
+    if (pinned != null) {
+      return pinned;
+    }
+    probing.lock();
+    try {
+      pinned = origin.pinned();
+      if (pinned != null) {
+        return pinned;
+      }
+      Generation found = new Probe(origin, config, attempt, deadline).run();
+      boolean same =
+          config.mirrorsBySize() ? found.size() == reference.size() : found.sameImage(reference);
+      if (!same) {
+        throw new AttemptFailure(
+            Kind.CHANGED, "not a mirror: it has " + found + ", the image is " + reference);
+      }
+      origin.pin(found);
+      return found;
+    } finally {
+      probing.unlock();
+    }
+  }
+
+  /**
+   * Leaves one out after it refused or had another image.
+   *
+   * @return whether another is left to ask
+   */
+  boolean leaveOut(Origin origin, AttemptFailure failure) {
+    if (single()) {
+      return false;
+    }
+    boolean forGood = failure.kind() == Kind.CHANGED || failure.kind() == Kind.NO_RANGES;
+    if (forGood) {
+      origin.leaveOut();
+    } else {
+      origin.circuit().open(Answers.LONGEST_RETRY_AFTER.toNanos());
+    }
+    boolean left = otherThan(origin) != null;
+    LOG.log(
+        System.Logger.Level.WARNING,
+        () ->
+            origin.shown()
+                + " is not asked any more"
+                + (forGood ? "" : " for a while")
+                + ": "
+                + failure.what());
+    return left;
+  }
+
+  /** Makes all waiting readers look whether they are still wanted. */
+  void wake() {
+    all.forEach(origin -> origin.circuit().wake());
+  }
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.uloop.BlockSource;
+import io.uloop.SourceOptions;
+import io.uloop.SourceRefusedException;
+import java.io.IOException;
+import java.net.URI;
+import java.nio.ByteBuffer;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Who is shown what, and by which way: credentials, headers, redirects, proxies, TLS. */
+@Timeout(60)
+final class HttpAccessTest {
+
+  private static final byte[] IMAGE = LyingOrigin.image(3, 100_000);
+
+  @TempDir private Path directory;
+  private LyingOrigin origin;
+
+  @BeforeEach
+  void start() throws IOException {
+    origin = LyingOrigin.serving(IMAGE);
+  }
+
+  @AfterEach
+  void stop() throws IOException {
+    origin.close();
+  }
+
+  private static void readsWhole(BlockSource source) throws IOException {
+    ByteBuffer dst = ByteBuffer.allocate(IMAGE.length);
+    source.read(0, dst);
+    assertThat(Arrays.equals(dst.array(), IMAGE)).isTrue();
+  }
+
+  private static BlockSource open(URI uri, String... properties) throws IOException {
+    SourceOptions.Builder options = SourceOptions.builder();
+    for (int i = 0; i < properties.length; i += 2) {
+      options.property(properties[i], properties[i + 1]);
+    }
+    return new HttpSourceProvider().open(uri, options.build());
+  }
+
+  private static URI withUser(URI uri, String user) {
+    return URI.create(uri.toString().replace("://", "://" + user + "@"));
+  }
+
+  private void wantsAuthorization(String value) {
+    origin.when(r -> !value.equals(r.headers().get("authorization")), Lie.UNAUTHORIZED);
+  }
+
+  @Test
+  void open_unknownProperty_isAnErrorThatNamesIt() {
+    assertThatThrownBy(() -> open(origin.uri(), "http.colour", "red"))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("http.colour");
+  }
+
+  @Test
+  void open_userInfoInUrl_isSentAndNeverShown() throws IOException {
+    wantsAuthorization("Basic bWU6c2VjcmV0"); // me:secret
+
+    try (BlockSource source = open(withUser(origin.uri(), "me:secret"))) {
+      readsWhole(source);
+      assertThat(source.identity().uri() + source).doesNotContain("secret").doesNotContain("me:");
+    }
+  }
+
+  @Test
+  void open_wrongPassword_isRefusedWithoutShowingIt() {
+    wantsAuthorization("Basic other");
+
+    assertThatThrownBy(() -> open(withUser(origin.uri(), "me:secret")))
+        .isInstanceOf(SourceRefusedException.class)
+        .hasMessageContaining("401")
+        .hasMessageNotContaining("secret");
+  }
+
+  @Test
+  void open_userFile_isRead() throws IOException {
+    wantsAuthorization("Basic bWU6c2VjcmV0");
+    Path file = Files.writeString(directory.resolve("user"), "me:secret\n");
+
+    try (BlockSource source = open(origin.uri(), "http.user-file", file.toString())) {
+      readsWhole(source);
+    }
+  }
+
+  @Test
+  void read_bearerFileReplaced_isReadAgainAfter401() throws IOException {
+    Path file = Files.writeString(directory.resolve("token"), "one\n");
+    wantsAuthorization("Bearer one");
+
+    try (BlockSource source = open(origin.uri(), "http.bearer-file", file.toString())) {
+      readsWhole(source);
+      wantsAuthorization("Bearer two");
+      Files.writeString(file, "two\n");
+      readsWhole(source);
+    }
+  }
+
+  @Test
+  void read_callback_isAskedOncePerExpiry() throws IOException {
+    AtomicInteger asked = new AtomicInteger();
+    CredentialSource tokens =
+        renew -> Optional.of(HttpCredentials.bearer("t" + asked.incrementAndGet()));
+    wantsAuthorization("Bearer t1");
+
+    try (HttpBlockSource source =
+        HttpBlockSource.open(HttpSourceConfig.builder(origin.uri()).credentials(tokens).build())) {
+      wantsAuthorization("Bearer t2");
+      readsWhole(source);
+      readsWhole(source);
+    }
+    assertThat(asked).hasValue(2);
+  }
+
+  @Test
+  void read_callbackHasNothingNew_isRefused() throws IOException {
+    try (HttpBlockSource source =
+        HttpBlockSource.open(
+            HttpSourceConfig.builder(origin.uri())
+                .credentials(renew -> Optional.of(HttpCredentials.bearer("same")))
+                .build())) {
+      wantsAuthorization("Bearer other");
+
+      assertThatThrownBy(() -> readsWhole(source))
+          .isInstanceOf(SourceRefusedException.class)
+          .hasMessageContaining("401");
+    }
+  }
+
+  @Test
+  void open_netrc_isUsedForItsHost() throws IOException {
+    wantsAuthorization("Basic bWU6c2VjcmV0");
+    Path file =
+        Files.writeString(
+            directory.resolve("netrc"),
+            "machine other login x password y\nmachine 127.0.0.1\n  login me\n  password secret\n");
+
+    try (BlockSource source = open(origin.uri(), "http.netrc", file.toString())) {
+      readsWhole(source);
+    }
+  }
+
+  @Test
+  void netrc_macroAndDefault_areUnderstood() {
+    List<String> lines =
+        List.of(
+            "macdef init",
+            "machine a login no password no",
+            "",
+            "# comment",
+            "machine b account q login bl password bp",
+            "default login d password dp");
+
+    assertThat(Netrc.find(lines, "a")).contains(HttpCredentials.basic("d", "dp"));
+    assertThat(Netrc.find(lines, "b")).contains(HttpCredentials.basic("bl", "bp"));
+  }
+
+  @Test
+  void open_header_isSent() throws IOException {
+    origin.when(r -> !"k1".equals(r.headers().get("x-api-key")), Lie.FORBIDDEN);
+
+    try (BlockSource source = open(origin.uri(), "http.header", "X-Api-Key: k1\nX-Other: 2")) {
+      readsWhole(source);
+    }
+  }
+
+  @Test
+  void open_headerOfTheSource_isAnError() {
+    assertThatThrownBy(() -> open(origin.uri(), "http.header", "Range: bytes=0-1"))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("http.header");
+  }
+
+  @Test
+  void open_redirectToOtherOrigin_takesNoCredentialsThere() throws IOException {
+    try (LyingOrigin target = LyingOrigin.serving(IMAGE)) {
+      origin.always(LyingOrigin.redirect(302, target.uri().toString()));
+
+      try (BlockSource source =
+          open(withUser(origin.uri(), "me:secret"), "http.header", "X-Api-Key: k1")) {
+        readsWhole(source);
+      }
+      assertThat(origin.requests())
+          .allSatisfy(r -> assertThat(r.headers()).containsKeys("authorization", "x-api-key"));
+      assertThat(target.requests())
+          .isNotEmpty()
+          .allSatisfy(
+              r -> assertThat(r.headers()).doesNotContainKeys("authorization", "x-api-key"));
+    }
+  }
+
+  @Test
+  void open_redirectWithinOrigin_keepsCredentials() throws IOException {
+    wantsAuthorization("Basic bWU6c2VjcmV0");
+    origin.next(LyingOrigin.redirect(307, "/elsewhere?x=1"));
+
+    try (BlockSource source = open(withUser(origin.uri(), "me:secret"))) {
+      readsWhole(source);
+    }
+    assertThat(origin.requests().get(2).target()).isEqualTo("/elsewhere?x=1");
+  }
+
+  @Test
+  void read_afterRedirect_goesStraightToTheTarget() throws IOException {
+    try (LyingOrigin target = LyingOrigin.serving(IMAGE)) {
+      origin.always(LyingOrigin.redirect(302, target.uri().toString()));
+      try (BlockSource source = open(origin.uri())) {
+        origin.forgetRequests();
+        readsWhole(source);
+        assertThat(origin.requests()).isEmpty();
+      }
+    }
+  }
+
+  @Test
+  void read_signedUrlExpired_isResolvedAgainFromTheFirst() throws IOException {
+    try (LyingOrigin target = LyingOrigin.serving(IMAGE)) {
+      origin.always(LyingOrigin.redirect(302, target.uri("/image?sig=1").toString()));
+      try (BlockSource source = open(origin.uri())) {
+        target.when(r -> !r.target().equals("/image?sig=2"), Lie.FORBIDDEN);
+        origin.always(LyingOrigin.redirect(302, target.uri("/image?sig=2").toString()));
+
+        readsWhole(source);
+        readsWhole(source);
+      }
+    }
+  }
+
+  @Test
+  void read_redirectTargetGoneForGood_isRefused() throws IOException {
+    try (LyingOrigin target = LyingOrigin.serving(IMAGE)) {
+      origin.always(LyingOrigin.redirect(302, target.uri().toString()));
+      try (BlockSource source = open(origin.uri())) {
+        target.always(Lie.NOT_FOUND);
+
+        assertThatThrownBy(() -> readsWhole(source))
+            .isInstanceOf(SourceRefusedException.class)
+            .hasMessageContaining("404");
+      }
+    }
+  }
+
+  @Test
+  void open_redirectLoop_isRefused() {
+    origin.always(Lie.REDIRECT_LOOP);
+
+    assertThatThrownBy(() -> open(origin.uri()))
+        .isInstanceOf(SourceRefusedException.class)
+        .hasMessageContaining("redirects");
+  }
+
+  @Test
+  void open_redirectToFile_isRefused() {
+    origin.always(LyingOrigin.redirect(302, "file:///etc/passwd"));
+
+    assertThatThrownBy(() -> open(origin.uri())).isInstanceOf(SourceRefusedException.class);
+  }
+
+  @Test
+  void open_tlsWithOwnCa_readsAndWithoutItIsRefused() throws Exception {
+    TestKeys keys = TestKeys.make(directory, "server");
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, keys.context(keys), false)) {
+      try (BlockSource source = open(tls.uri(), "http.ca-file", keys.certificate().toString())) {
+        readsWhole(source);
+      }
+      assertThatThrownBy(() -> open(tls.uri()))
+          .isInstanceOf(SourceRefusedException.class)
+          .hasMessageContaining("TLS");
+      try (BlockSource source = open(tls.uri(), "http.insecure", "true")) {
+        readsWhole(source);
+      }
+      URI otherName = URI.create(tls.uri().toString().replace("localhost", "127.0.0.1"));
+      assertThatThrownBy(() -> open(otherName, "http.ca-file", keys.certificate().toString()))
+          .isInstanceOf(SourceRefusedException.class);
+    }
+  }
+
+  @Test
+  void open_tlsWithClientCertificate_isLetIn() throws Exception {
+    TestKeys server = TestKeys.make(directory, "server");
+    TestKeys client = TestKeys.make(directory, "client");
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), true)) {
+      String ca = server.certificate().toString();
+      try (BlockSource source =
+          open(
+              tls.uri(),
+              "http.ca-file",
+              ca,
+              "http.client-cert",
+              client.certificate().toString(),
+              "http.client-key",
+              client.key().toString())) {
+        readsWhole(source);
+      }
+      assertThatThrownBy(() -> open(tls.uri(), "http.ca-file", ca))
+          .isInstanceOf(io.uloop.UloopException.class);
+    }
+  }
+
+  @Test
+  void open_redirectFromHttpsToHttp_isRefusedUnlessAllowed() throws Exception {
+    TestKeys keys = TestKeys.make(directory, "server");
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, keys.context(keys), false)) {
+      tls.always(LyingOrigin.redirect(301, origin.uri().toString()));
+      String ca = keys.certificate().toString();
+
+      assertThatThrownBy(() -> open(tls.uri(), "http.ca-file", ca))
+          .isInstanceOf(SourceRefusedException.class)
+          .hasMessageContaining("http.allow-downgrade");
+      try (BlockSource source =
+          open(tls.uri(), "http.ca-file", ca, "http.allow-downgrade", "true")) {
+        readsWhole(source);
+      }
+    }
+  }
+
+  @Test
+  void open_httpThroughProxy_sendsTheAbsoluteForm() throws IOException {
+    // The origin plays the proxy: it answers whatever the target is.
+    String proxy = withUser(origin.uri(), "px:pw").toString();
+    try (BlockSource source = open(URI.create("http://image.example/a.img"), "http.proxy", proxy)) {
+      readsWhole(source);
+    }
+    assertThat(origin.requests())
+        .allSatisfy(
+            r -> {
+              assertThat(r.target()).isEqualTo("http://image.example/a.img");
+              assertThat(r.headers())
+                  .containsEntry("host", "image.example")
+                  .containsEntry("proxy-authorization", "Basic cHg6cHc=");
+            });
+  }
+
+  @Test
+  void open_httpsThroughProxy_makesATunnel() throws Exception {
+    TestKeys keys = TestKeys.make(directory, "server");
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, keys.context(keys), false);
+        TestRelay proxy = TestRelay.proxy("200 Connection established")) {
+      String ca = keys.certificate().toString();
+      try (BlockSource source =
+          open(
+              withUser(tls.uri(), "me:secret"),
+              "http.ca-file",
+              ca,
+              "http.proxy",
+              proxy.url().replace("//", "//px:pw@"))) {
+        readsWhole(source);
+      }
+      assertThat(proxy.heads())
+          .isNotEmpty()
+          .allSatisfy(
+              head ->
+                  assertThat(head)
+                      .contains("Proxy-Authorization: Basic cHg6cHc=")
+                      .doesNotContain("\r\nAuthorization"));
+      assertThat(tls.requests())
+          .allSatisfy(r -> assertThat(r.headers()).doesNotContainKey("proxy-authorization"));
+    }
+  }
+
+  @Test
+  void open_proxyRefusesTheTunnel_saysSo() throws Exception {
+    try (TestRelay proxy = TestRelay.proxy("407 Proxy Authentication Required")) {
+      assertThatThrownBy(
+              () -> open(URI.create("https://image.example/a"), "http.proxy", proxy.url()))
+          .isInstanceOf(SourceRefusedException.class)
+          .hasMessageContaining("proxy answered 407");
+    }
+  }
+
+  @Test
+  void proxy_ofTheEnvironment_followsNoProxyAndSparesLoopback() {
+    Map<String, String> environment =
+        Map.of(
+            "http_proxy", "http://p:3128", "HTTPS_PROXY", "q:3129", "NO_PROXY", "a.example, .b.c");
+    ProxyChoice choice = new ProxyChoice(null, null, environment);
+
+    assertThat(choice.choose(url("http://x.example/")).orElseThrow().url().host()).isEqualTo("p");
+    assertThat(choice.choose(url("https://x.example/")).orElseThrow().url().port()).isEqualTo(3129);
+    assertThat(choice.choose(url("http://a.example/"))).isEmpty();
+    assertThat(choice.choose(url("http://deep.b.c/"))).isEmpty();
+    assertThat(choice.choose(url("http://nota.example/"))).isPresent();
+    assertThat(choice.choose(url("http://127.0.0.1/"))).isEmpty();
+    assertThat(new ProxyChoice("none", null, environment).choose(url("http://x.example/")))
+        .isEmpty();
+    assertThat(
+            new ProxyChoice(null, null, Map.of("HTTP_PROXY", "http://p:1"))
+                .choose(url("http://x.example/")))
+        .as("upper case is settable by a CGI request")
+        .isEmpty();
+  }
+
+  private static HttpUrl url(String text) {
+    return HttpUrl.of(URI.create(text));
+  }
+
+  @Test
+  void open_unixSocket_readsThroughItAndLeaksNothing() throws IOException {
+    Path path = directory.resolve("s");
+    TestRelay relay = TestRelay.unix(path, origin.uri().getPort());
+    try (relay) {
+      readOverUnixSocket(path, Lie.STALL_BODY);
+      origin.closeConnections();
+      readOverUnixSocket(path, Lie.BREAK_OFF);
+      long before = selectors();
+      for (int i = 0; i < 8; i++) {
+        readOverUnixSocket(path, Lie.BREAK_OFF);
+      }
+      assertThat(selectors()).isEqualTo(before);
+    }
+  }
+
+  private void readOverUnixSocket(Path path, Lie lie) throws IOException {
+    try (BlockSource source =
+        open(
+            URI.create("http://image.example/a.img"),
+            "http.unix-socket",
+            path.toString(),
+            "http.stall-timeout",
+            "0.2")) {
+      origin.next(lie, Lie.CLOSE);
+      readsWhole(source);
+      readsWhole(source);
+    }
+  }
+
+  /** Counts what a selector holds open; sockets are gone only when the other end has noticed. */
+  private static long selectors() throws IOException {
+    long count = 0;
+    try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
+      for (Path descriptor : descriptors) {
+        try {
+          if (Files.readSymbolicLink(descriptor).toString().contains("eventpoll")) {
+            count++;
+          }
+        } catch (NoSuchFileException e) {
+          // Closed meanwhile.
+        }
+      }
+    }
+    return count;
+  }
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.uloop.SourceChangedException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** Several URLs of one image: failover, what counts as the same image, hedging. */
+@Timeout(60)
+final class HttpMirrorTest {
+
+  private static final byte[] IMAGE = LyingOrigin.image(5, 200_000);
+
+  private LyingOrigin first;
+  private LyingOrigin second;
+
+  @BeforeEach
+  void start() throws IOException {
+    first = LyingOrigin.serving(IMAGE);
+    second = LyingOrigin.serving(IMAGE);
+  }
+
+  @AfterEach
+  void stop() throws IOException {
+    first.close();
+    second.close();
+  }
+
+  private HttpSourceConfig.Builder config() {
+    return HttpSourceConfig.builder(first.uri())
+        .mirror(second.uri())
+        .timeout(Duration.ofSeconds(10))
+        .stallTimeout(Duration.ofMillis(400));
+  }
+
+  private static void reads(HttpBlockSource source, int offset, int length) throws IOException {
+    ByteBuffer dst = ByteBuffer.allocate(length);
+    source.read(offset, dst);
+    assertThat(Arrays.equals(dst.array(), Arrays.copyOfRange(IMAGE, offset, offset + length)))
+        .isTrue();
+  }
+
+  private static void assertNothingLent(HttpBlockSource source) {
+    assertThat(source.transport().leased()).as("connections leased").isZero();
+    assertThat(source.buffers().lent()).as("buffers lent").isZero();
+  }
+
+  @Test
+  void open_firstDown_opensFromTheMirrorUnderTheFirstsName() throws IOException {
+    first.down();
+
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      assertThat(source.identity().uri()).isEqualTo(first.uri().toString());
+      reads(source, 10, 100_000);
+    }
+  }
+
+  @Test
+  void read_firstGoesDown_goesOnWithTheMirrorAtOnce() throws IOException {
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      reads(source, 0, 4096);
+      first.down();
+      long started = System.nanoTime();
+
+      reads(source, 4096, 100_000);
+
+      assertThat(System.nanoTime() - started).isLessThan(TimeUnit.SECONDS.toNanos(2));
+      assertThat(second.requests()).isNotEmpty();
+      assertNothingLent(source);
+    }
+  }
+
+  @Test
+  void read_bodyBreaksOff_restComesFromTheMirror() throws IOException {
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      first.always(Lie.BREAK_OFF);
+
+      reads(source, 0, 20_000);
+
+      assertThat(second.requests()).isNotEmpty();
+    }
+  }
+
+  @Test
+  void read_firstRefuses_goesOnWithTheMirror() throws IOException {
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      first.always(Lie.NOT_FOUND);
+
+      reads(source, 0, 20_000);
+      first.forgetRequests();
+      reads(source, 20_000, 20_000);
+
+      assertThat(first.requests()).as("left alone for a while").isEmpty();
+    }
+  }
+
+  @Test
+  void read_firstHasAnotherImageNow_goesOnWithTheMirror() throws IOException {
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      first.replace(LyingOrigin.image(6, IMAGE.length), "\"new\"");
+
+      reads(source, 0, IMAGE.length);
+    }
+  }
+
+  @Test
+  void read_mirrorHasAnotherImage_isNotUsed() throws IOException {
+    second.replace(LyingOrigin.image(6, IMAGE.length), "\"other\"");
+    second.validators("\"other\"", "Wed, 04 Jun 2008 11:05:30 GMT");
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      first.replace(LyingOrigin.image(6, IMAGE.length), "\"new\"");
+
+      assertThatThrownBy(() -> reads(source, 0, 4096)).isInstanceOf(SourceChangedException.class);
+    }
+  }
+
+  @Test
+  void read_mirrorOfSameSizeOnly_isUsedIfThatIsSaidToBeEnough() throws IOException {
+    second.validators("\"other\"", null);
+    try (HttpBlockSource source = HttpBlockSource.open(config().mirrorsBySize(true).build())) {
+      first.down();
+
+      reads(source, 0, 50_000);
+    }
+  }
+
+  @Test
+  void sameImage_digestsDiffer_isNotWhateverElseAgrees() {
+    Generation one =
+        new Generation(
+            5, java.util.Optional.empty(), java.util.Set.of("ETag \"a\"", "Repr-Digest x"));
+    Generation two =
+        new Generation(
+            5, java.util.Optional.empty(), java.util.Set.of("ETag \"a\"", "Repr-Digest y"));
+
+    assertThat(one.sameImage(two)).isFalse();
+    assertThat(one.sameImage(one)).isTrue();
+  }
+
+  @Test
+  void read_firstSlow_isAnsweredByTheMirrorWithinTheCap() throws IOException {
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      for (int i = 0; i < 64; i++) {
+        reads(source, i * 1000, 1000);
+      }
+      assertThat(second.requests().size()).as("nothing asked twice but by chance").isLessThan(10);
+      first.always(Lie.STALL_HEAD);
+      long started = System.nanoTime();
+
+      for (int i = 0; i < 10; i++) {
+        reads(source, i * 1000, 1000);
+      }
+
+      assertThat(System.nanoTime() - started).isLessThan(TimeUnit.SECONDS.toNanos(3));
+      assertNothingLent(source);
+    }
+  }
+
+  @Test
+  void hedging_pay_stopsWhenTheShareIsUsedUp() {
+    Hedging hedging = new Hedging("test");
+    assertThat(hedging.pay(1 << 20)).isTrue();
+    assertThat(hedging.pay(100)).isFalse();
+
+    hedging.earned(2000);
+
+    assertThat(hedging.pay(100)).isTrue();
+    assertThat(hedging.pay(1)).isFalse();
+    hedging.close();
+  }
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
+
+/**
+ * Keeps the cache file within a number of allocated bytes.
+ *
+ * <p>Use is noted per region (one bit, set by a read), and a hand goes round: a region that was
+ * used since it last came by is passed over and its bit cleared, one that was not is evicted (the
+ * CLOCK algorithm; Corbato, 1968). Above the high mark (95 % of the limit) regions are evicted down
+ * to the low mark (80 %). At the limit itself nothing is stored until there is room: reads pass
+ * through.
+ *
+ * <p>The order for a batch of regions:
+ *
+ * <ol>
+ *   <li>bits cleared in memory, and the regions kept from being fetched ({@link FetchTable#evict});
+ *   <li>bits cleared durably (a commit);
+ *   <li>readers that might have seen the bits have left ({@link ReaderGate});
+ *   <li>holes punched; the regions may be fetched again.
+ * </ol>
+ *
+ * A crash after any step leaves at worst blocks without bits.
+ *
+ * <p><b>Threads:</b> {@link #used}, {@link #stored} and {@link #mayStore} any; {@link #run} the
+ * committer's only.
+ */
+final class Evictor {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
+  private static final int MAX_BATCH = 1024;
+
+  /** What an eviction needs of the committer. */
+  interface Commit {
+    void run() throws IOException;
+  }
+
+  private final BlockStore store;
+  private final FetchTable table;
+  private final ReaderGate gate;
+  private final Counters counters;
+  private final long limitBytes;
+  private final long regionBlocks;
+  private final PagedBits recentlyUsed;
+
+  /** An upper estimate: what was allocated at the last look, and all that was stored since. */
+  private final AtomicLong allocated = new AtomicLong();
+
+  private long hand;
+
+  /**
+   * Makes an evictor.
+   *
+   * @param limitBytes the most that the cache file may occupy
+   * @param regionBlocks how many blocks are evicted together
+   */
+  Evictor(
+      BlockStore store,
+      FetchTable table,
+      ReaderGate gate,
+      Counters counters,
+      long limitBytes,
+      long regionBlocks)
+      throws IOException {
+    this.store = store;
+    this.table = table;
+    this.gate = gate;
+    this.counters = counters;
+    this.limitBytes = limitBytes;
+    this.regionBlocks = regionBlocks;
+    this.recentlyUsed =
+        new PagedBits((store.geometry().blocks() + regionBlocks - 1) / regionBlocks);
+    allocated.set(store.data().allocatedBytes());
+  }
+
+  /** Notes that blocks are read. */
+  void used(long from, long to) {
+    long first = from / regionBlocks;
+    long end = (to - 1) / regionBlocks + 1;
+    if (!recentlyUsed.all(first, end)) {
+      recentlyUsed.set(first, end);
+    }
+  }
+
+  /** Whether there is room for so many bytes more. */
+  boolean mayStore(long bytes) {
+    return allocated.get() + bytes <= limitBytes;
+  }
+
+  /** Notes that so many bytes were stored. */
+  void stored(long bytes) {
+    allocated.addAndGet(bytes);
+  }
+
+  private long highMark() {
+    return limitBytes / 100 * 95;
+  }
+
+  private long lowMark() {
+    return limitBytes / 100 * 80;
+  }
+
+  boolean wanted() {
+    return allocated.get() > highMark();
+  }
+
+  /**
+   * Evicts down to the low mark, if the high mark is passed.
+   *
+   * @param commit makes the cleared bits durable
+   */
+  void run(Commit commit) throws IOException {
+    if (!wanted()) {
+      return;
+    }
+    allocated.set(store.data().allocatedBytes());
+    int fruitless = 0;
+    while (allocated.get() > lowMark() && fruitless < 2) {
+      List<long[]> batch = choose(allocated.get() - lowMark());
+      if (batch.isEmpty()) {
+        fruitless++;
+        continue;
+      }
+      evict(batch, commit);
+      long now = store.data().allocatedBytes();
+      fruitless = now < allocated.get() ? 0 : fruitless + 1;
+      allocated.set(now);
+    }
+  }
+
+  /** Takes regions for about so many bytes, as the hand finds them, and makes them absent. */
+  private List<long[]> choose(long bytes) {
+    List<long[]> batch = new ArrayList<>();
+    Geometry geometry = store.geometry();
+    long blocks = geometry.blocks();
+    long chosen = 0;
+    // Twice round: the first time may do no more than clear the marks of use.
+    long left = 2 * ((blocks + regionBlocks - 1) / regionBlocks) + 1;
+    while (chosen < bytes && batch.size() < MAX_BATCH && left-- > 0) {
+      long present = store.present().nextSet(Math.min(hand, blocks), blocks);
+      if (present == blocks) {
+        hand = 0;
+        if (store.present().nextSet(0, blocks) == blocks) {
+          break;
+        }
+        continue;
+      }
+      long region = present / regionBlocks;
+      long from = region * regionBlocks;
+      long to = Math.min(blocks, from + regionBlocks);
+      hand = to;
+      if (recentlyUsed.get(region)) {
+        recentlyUsed.clear(region, region + 1);
+      } else if (table.evict(from, to)) {
+        batch.add(new long[] {from, to});
+        chosen += (to - from) * geometry.blockSizeBytes();
+      }
+    }
+    return batch;
+  }
+
+  private void evict(List<long[]> batch, Commit commit) throws IOException {
+    Geometry geometry = store.geometry();
+    try {
+      commit.run();
+      gate.awaitReaders();
+      for (long[] region : batch) {
+        long start = geometry.startOf(region[0]);
+        long length = geometry.startOf(region[1]) - start;
+        store.data().punch(start, length);
+        counters.evictedBytes.add(length);
+      }
+    } finally {
+      // After a failure too: the blocks are absent, their bytes still there, which harms nobody.
+      for (long[] region : batch) {
+        for (Runnable later : table.evicted(region[0])) {
+          try {
+            later.run();
+          } catch (RuntimeException e) {
+            LOG.log(Level.WARNING, "a read that waited for an eviction failed", e);
+          }
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.nbd;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.TimeUnit;
+
+/**
+ * An export as a file: nbdfuse, of libnbd, as a child process.
+ *
+ * <p>A thread, {@code uloop-fuse}, starts the child and waits for its end. It has to be that
+ * thread: the child asks for a signal when its parent dies (setpriv --pdeathsig, of util-linux),
+ * and for the kernel the parent is the thread.
+ *
+ * <p><b>Source:</b> nbdfuse(1), setpriv(1), prctl(2) under PR_SET_PDEATHSIG.
+ */
+final class FuseMount {
+
+  private static final System.Logger LOG = System.getLogger(FuseMount.class.getName());
+
+  private static final Duration READY = Duration.ofSeconds(20);
+  private static final long END_SECONDS = 5;
+  private static final int MNT_DETACH = 2;
+  private static final int MOST_ERROR_BYTES = 4096;
+
+  private final NativeCalls calls;
+  private final Path mountPoint;
+  private final Process child;
+
+  private FuseMount(NativeCalls calls, Path mountPoint, Process child) {
+    this.calls = calls;
+    this.mountPoint = mountPoint;
+    this.child = child;
+  }
+
+  /**
+   * Mounts the default export of a server.
+   *
+   * @param calls the C library
+   * @param socketPath where the server listens
+   * @param mountPoint an empty directory
+   * @param readOnly whether the file is
+   * @param connections how many to the server
+   * @throws IOException if nbdfuse is missing, or does not come up
+   */
+  static FuseMount start(
+      NativeCalls calls, String socketPath, Path mountPoint, boolean readOnly, int connections)
+      throws IOException {
+    List<String> command =
+        new ArrayList<>(
+            List.of("setpriv", "--pdeathsig", "TERM", "nbdfuse", "-C", "" + connections));
+    if (readOnly) {
+      command.add("-r");
+    }
+    command.addAll(List.of(mountPoint.resolve("disk").toString(), "--unix", socketPath));
+    Process child = spawn(command);
+    FuseMount mount = new FuseMount(calls, mountPoint, child);
+    try {
+      boolean ready = KernelPoll.until(READY, () -> Files.exists(mount.file()) || !child.isAlive());
+      if (!ready || !child.isAlive()) {
+        throw new IOException(
+            "nbdfuse does not come up (packages libnbd-bin and fuse3, and /dev/fuse, are needed): "
+                + mount.lastWords());
+      }
+      return mount;
+    } catch (IOException e) {
+      try {
+        mount.close(Duration.ZERO);
+      } catch (IOException e2) {
+        e.addSuppressed(e2);
+      }
+      throw e;
+    }
+  }
+
+  private static Process spawn(List<String> command) throws IOException {
+    CompletableFuture<Process> started = new CompletableFuture<>();
+    Thread parent =
+        new Thread(
+            () -> {
+              try {
+                Process child =
+                    new ProcessBuilder(command)
+                        .redirectOutput(ProcessBuilder.Redirect.DISCARD)
+                        .start();
+                started.complete(child);
+                child.waitFor();
+              } catch (IOException | InterruptedException | RuntimeException e) {
+                started.completeExceptionally(e);
+              }
+            },
+            "uloop-fuse");
+    parent.setDaemon(true);
+    parent.start();
+    try {
+      return started.get();
+    } catch (ExecutionException e) {
+      throw new IOException("cannot run " + command.get(0) + ": " + e.getCause(), e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new java.io.InterruptedIOException("interrupted");
+    }
+  }
+
+  /** Gives the file that the export appears as. */
+  Path file() {
+    return mountPoint.resolve("disk");
+  }
+
+  boolean isRunning() {
+    return child.isAlive();
+  }
+
+  private String lastWords() throws IOException {
+    if (child.isAlive()) {
+      return "no answer";
+    }
+    byte[] words = child.getErrorStream().readNBytes(MOST_ERROR_BYTES);
+    return new String(words, StandardCharsets.UTF_8).strip().replace('\n', ' ')
+        + " (exit "
+        + child.exitValue()
+        + ")";
+  }
+
+  /**
+   * Unmounts, waiting a while for who has the file open, and ends the child.
+   *
+   * <p>If it stays open, the mount is taken from the tree and ends with its last user.
+   */
+  void close(Duration limit) throws IOException {
+    try {
+      if (!KernelPoll.until(limit, () -> tryUnmount(0))) {
+        LOG.log(System.Logger.Level.WARNING, () -> mountPoint + ": still open, detached lazily");
+        tryUnmount(MNT_DETACH);
+      }
+    } finally {
+      end();
+    }
+  }
+
+  private boolean tryUnmount(int flags) throws IOException {
+    try {
+      calls.umount2(mountPoint.toString(), flags);
+      return true;
+    } catch (NativeException e) {
+      if (e.errno() == NativeException.EBUSY) {
+        return false;
+      }
+      if (e.errno() == NativeException.EINVAL) {
+        return true; // it is no mount (any more)
+      }
+      throw e;
+    }
+  }
+
+  private void end() {
+    try {
+      if (child.waitFor(END_SECONDS, TimeUnit.SECONDS)) {
+        return;
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+    child.destroyForcibly();
+  }
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.nbd;
+
+import java.io.IOException;
+import java.time.Duration;
+
+/**
+ * The kernel's hold on what is served: netlink, ioctl or loop.
+ *
+ * <p>Made attached. {@link #end} is called once, by the owner; {@link #attached} tells if somebody
+ * else was faster.
+ */
+interface KernelBinding {
+
+  KernelDevice device();
+
+  /** Tells whether the device is still configured. */
+  boolean attached() throws IOException;
+
+  /**
+   * Ends it; what the kernel has in flight fails.
+   *
+   * @param open the device, held open by the caller until after this call
+   */
+  void end(NativeFd open) throws IOException;
+
+  /**
+   * Waits until the device is free, which it is after the last opener has closed it, and gives back
+   * what the binding held. For once, after {@link #end}.
+   *
+   * @return whether it is free
+   */
+  boolean awaitFree(Duration limit) throws IOException;
+}

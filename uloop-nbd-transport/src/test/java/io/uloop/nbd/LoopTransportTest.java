@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.nbd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.uloop.DeviceTransport.Attachment;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A loop device over nbdfuse; needs root, /dev/fuse, free loop devices and libnbd-bin. */
+@Tag("root")
+@Tag("interop")
+@Timeout(60)
+class LoopTransportTest {
+
+  /** Not a multiple of 512: the last 265 bytes cannot be seen through a block device. */
+  private static final int DISK_BYTES = (10 << 20) + 777;
+
+  @TempDir Path directory;
+  private Path disk;
+  private byte[] content;
+
+  @BeforeEach
+  void makeDisk() throws IOException {
+    disk = directory.resolve("disk");
+    content = new byte[DISK_BYTES];
+    new Random(7).nextBytes(content);
+    Files.write(disk, content);
+  }
+
+  @AfterEach
+  void nothingLeft() throws IOException {
+    assertThat(
+            KernelMounts.read(Path.of("/proc/self/mountinfo")).stream()
+                .filter(m -> m.point().startsWith("/run/uloop")))
+        .isEmpty();
+    if (Files.isDirectory(Path.of("/run/uloop"))) {
+      try (DirectoryStream<Path> left = Files.newDirectoryStream(Path.of("/run/uloop"))) {
+        assertThat(left).isEmpty();
+      }
+    }
+  }
+
+  @Test
+  void attach_nextFree_readsTheDeviceAndLeavesNothing() throws Exception {
+    try (KernelTestDevice device = KernelTestDevice.readOnly(disk);
+        Attachment attachment = new KernelTransport().attach(device, "/dev/loop", Map.of())) {
+      byte[] read = readAll(attachment.place());
+
+      assertThat(attachment.place()).matches("/dev/loop[0-9]+");
+      assertThat(read).isEqualTo(Arrays.copyOf(content, DISK_BYTES / 512 * 512));
+      assertThat(sysfs(attachment, "ro")).isEqualTo("1");
+      assertThat(sysfs(attachment, "queue/read_ahead_kb")).isEqualTo("1024");
+      assertThat(sysfs(attachment, "loop/dio")).isEqualTo("1");
+    }
+  }
+
+  @Test
+  void attach_writable_writesArriveAtDetach() throws Exception {
+    byte[] data = new byte[8192];
+    Arrays.fill(data, (byte) 0x5a);
+    try (KernelTestDevice device = KernelTestDevice.writable(disk)) {
+      Attachment attachment = new KernelTransport().attach(device, "/dev/loop", Map.of());
+      try (FileChannel channel =
+          FileChannel.open(Path.of(attachment.place()), StandardOpenOption.WRITE)) {
+        channel.write(ByteBuffer.wrap(data), 4096);
+      }
+      attachment.close();
+      attachment.close();
+    }
+    assertThat(Arrays.copyOfRange(Files.readAllBytes(disk), 4096, 12288)).isEqualTo(data);
+  }
+
+  @Test
+  void attach_deviceInUse_namesItsFile() throws Exception {
+    try (KernelTestDevice device = KernelTestDevice.readOnly(disk);
+        Attachment first = new KernelTransport().attach(device, "/dev/loop", Map.of())) {
+      assertThatThrownBy(() -> new KernelTransport().attach(device, first.place(), Map.of()))
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining(first.place() + " is in use: /run/uloop/attach-");
+    }
+  }
+
+  @Test
+  void close_openElsewhere_refusesOnceThenForces() throws Exception {
+    try (KernelTestDevice device = KernelTestDevice.readOnly(disk)) {
+      Attachment attachment =
+          new KernelTransport().attach(device, "/dev/loop", Map.of("detach-wait", "0"));
+      Process holder =
+          new ProcessBuilder("sh", "-c", "exec 7<" + attachment.place() + "; echo; exec sleep 60")
+              .start();
+      assertThat(holder.getInputStream().read()).isEqualTo('\n');
+
+      assertThatThrownBy(attachment::close)
+          .hasMessageContaining("is in use and stays attached: process " + holder.pid());
+      assertThat(readAll(attachment.place())).hasSize(DISK_BYTES / 512 * 512);
+      attachment.close();
+      holder.destroyForcibly();
+      assertThat(holder.waitFor(10, TimeUnit.SECONDS)).isTrue();
+    }
+  }
+
+  @Test
+  void attach_emptyDevice_isRefused() throws Exception {
+    Files.write(disk, new byte[511]);
+    try (KernelTestDevice device = KernelTestDevice.readOnly(disk)) {
+      assertThatThrownBy(() -> new KernelTransport().attach(device, "/dev/loop", Map.of()))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("at least one block");
+    }
+  }
+
+  @Test
+  void attach_manyTimes_leavesNoChild() throws Exception {
+    long before = children();
+    for (int i = 0; i < 10; i++) {
+      try (KernelTestDevice device = KernelTestDevice.readOnly(disk)) {
+        new KernelTransport().attach(device, "/dev/loop", Map.of()).close();
+      }
+    }
+    assertThat(children()).isEqualTo(before);
+  }
+
+  private static long children() {
+    return ProcessHandle.current().children().filter(ProcessHandle::isAlive).count();
+  }
+
+  private static String sysfs(Attachment attachment, String attribute) throws IOException {
+    String name = List.of(attachment.place().split("/", -1)).get(2);
+    return Files.readString(Path.of("/sys/block", name, attribute)).strip();
+  }
+
+  private static byte[] readAll(String path) throws IOException {
+    return Files.readAllBytes(Path.of(path));
+  }
+}
