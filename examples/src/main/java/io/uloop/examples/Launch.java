@@ -86,6 +86,10 @@ final class Launch {
     if (block > 0) {
       builder.blockSizeBytes(Math.toIntExact(block));
     }
+    long most = LaunchOptions.bytes("--max-cache", command.maxCache);
+    if (most > 0) {
+      builder.maxCacheBytes(most);
+    }
     return builder.open();
   }
 
@@ -115,7 +119,7 @@ final class Launch {
           }
         });
     if (!command.headers.isEmpty()) {
-      options.property("http.headers", String.join("\n", command.headers));
+      options.property("http.header", String.join("\n", command.headers));
     }
     return options.build();
   }

@@ -21,11 +21,12 @@ import org.jspecify.annotations.Nullable;
  * One open file of the machine's file system.
  *
  * <p>Two traps shape this class. The JDK closes a {@link FileChannel} for everybody when a thread
- * is interrupted inside it; a reader's own thread comes here in {@link #transferTo} and, where a
- * file cannot be mapped, in {@link #read}. So a channel that an interrupt closed is opened again.
- * And POSIX record locks (fcntl(2), F_SETLK) are dropped when the process closes <em>any</em>
- * descriptor of the file; so no second descriptor is ever closed before the end, and the lock is
- * taken again with the new channel.
+ * is interrupted inside it, or comes there interrupted; a reader's own thread comes here in {@link
+ * #transferTo}, in {@link #map} and, for checksums and where a file cannot be mapped, in {@link
+ * #read}. So a channel that an interrupt closed is opened again, and the step repeated. And POSIX
+ * record locks (fcntl(2), F_SETLK) are dropped when the process closes <em>any</em> descriptor of
+ * the file; so no second descriptor is ever closed before the end, and the lock is taken again with
+ * the new channel.
  */
 final class LocalFile implements Storage.File {
   private final Path path;
@@ -64,9 +65,40 @@ final class LocalFile implements Storage.File {
     return key;
   }
 
+  /** One step on the channel. */
+  private interface Step<T> {
+    T run(FileChannel channel) throws IOException;
+  }
+
+  /**
+   * Runs a step to its end, interrupted or not: neither the interrupt of this thread nor one that
+   * closes the channel under it makes it fail. The interrupt is kept for whoever waits next.
+   */
+  private <T> T steadily(Step<T> step) throws IOException {
+    boolean interrupted = false;
+    try {
+      while (true) {
+        FileChannel current = channel();
+        try {
+          return step.run(current);
+        } catch (ClosedByInterruptException e) {
+          interrupted |= Thread.interrupted();
+        } catch (ClosedChannelException e) {
+          if (current.isOpen()) {
+            throw e;
+          }
+        }
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
   @Override
   public long size() throws IOException {
-    return channel().size();
+    return steadily(FileChannel::size);
   }
 
   @Override
@@ -77,48 +109,31 @@ final class LocalFile implements Storage.File {
 
   @Override
   public void read(ByteBuffer dst, long position) throws IOException {
-    for (long at = position; dst.hasRemaining(); ) {
-      int n;
-      try {
-        n = channel().read(dst, at);
-      } catch (ClosedByInterruptException e) {
-        throw e;
-      } catch (ClosedChannelException e) {
-        channel(); // throws if closed for good; else another thread was interrupted: go on
-        continue;
+    // From the buffer's position, as a step that is interrupted may have moved it before it fails.
+    long origin = position - dst.position();
+    while (dst.hasRemaining()) {
+      if (steadily(channel -> channel.read(dst, origin + dst.position())) < 0) {
+        throw new EOFException(
+            "ends at " + (origin + dst.position()) + ", " + dst.remaining() + " bytes early");
       }
-      if (n < 0) {
-        throw new EOFException("ends at " + at + ", " + dst.remaining() + " bytes early");
-      }
-      at += n;
     }
   }
 
   @Override
   public void write(ByteBuffer src, long position) throws IOException {
-    for (long at = position; src.hasRemaining(); ) {
-      try {
-        at += channel().write(src, at);
-      } catch (ClosedByInterruptException e) {
-        throw e;
-      } catch (ClosedChannelException e) {
-        channel();
-      }
+    long origin = position - src.position();
+    while (src.hasRemaining()) {
+      steadily(channel -> channel.write(src, origin + src.position()));
     }
   }
 
   @Override
   public void force() throws IOException {
-    while (true) {
-      try {
-        channel().force(false);
-        return;
-      } catch (ClosedByInterruptException e) {
-        throw e;
-      } catch (ClosedChannelException e) {
-        channel();
-      }
-    }
+    steadily(
+        channel -> {
+          channel.force(false);
+          return true;
+        });
   }
 
   @Override
@@ -149,20 +164,32 @@ final class LocalFile implements Storage.File {
 
   @Override
   public ByteBuffer map(long position, long length) throws IOException {
-    return channel().map(FileChannel.MapMode.READ_ONLY, position, length);
+    return steadily(channel -> channel.map(FileChannel.MapMode.READ_ONLY, position, length));
   }
 
   @Override
   public long transferTo(long position, long length, WritableByteChannel target)
       throws IOException {
+    // An interrupt that came before is kept for later; one that comes meanwhile ends this call, as
+    // bytes may have been sent already. The channel is opened again for the next.
+    boolean interrupted = Thread.interrupted();
     try {
-      return channel().transferTo(position, length, target);
-    } catch (ClosedChannelException e) {
-      if (target.isOpen() && !Thread.currentThread().isInterrupted()) {
-        channel();
-        return 0;
+      while (true) {
+        FileChannel current = channel();
+        try {
+          return current.transferTo(position, length, target);
+        } catch (ClosedByInterruptException e) {
+          throw e;
+        } catch (ClosedChannelException e) {
+          if (current.isOpen() || !target.isOpen()) {
+            throw e;
+          }
+        }
       }
-      throw e;
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 

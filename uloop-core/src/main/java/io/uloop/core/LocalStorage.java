@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.core;
 
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
 import java.io.IOException;
-import java.nio.ByteBuffer;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
@@ -34,23 +36,18 @@ final class LocalStorage implements Storage {
 
   @Override
   public byte[] readAll(Path path) throws IOException {
-    return Files.readAllBytes(path);
+    // A stream, unlike a channel, does not fail when the thread has been interrupted.
+    try (FileInputStream in = new FileInputStream(path.toFile())) {
+      return in.readAllBytes();
+    }
   }
 
   @Override
   public void replace(Path path, byte[] content) throws IOException {
     Path fresh = path.resolveSibling(path.getFileName() + ".new");
-    try (FileChannel channel =
-        FileChannel.open(
-            fresh,
-            StandardOpenOption.WRITE,
-            StandardOpenOption.CREATE,
-            StandardOpenOption.TRUNCATE_EXISTING)) {
-      ByteBuffer bytes = ByteBuffer.wrap(content);
-      for (long at = 0; bytes.hasRemaining(); ) {
-        at += channel.write(bytes, at);
-      }
-      channel.force(true);
+    try (FileOutputStream out = new FileOutputStream(fresh.toFile())) {
+      out.write(content);
+      out.getFD().sync();
     }
     Files.move(fresh, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     forceDirectory(path.toAbsolutePath().getParent());
@@ -58,9 +55,24 @@ final class LocalStorage implements Storage {
 
   @Override
   public void forceDirectory(@Nullable Path directory) throws IOException {
-    if (directory != null) {
-      try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
-        channel.force(true);
+    if (directory == null) {
+      return;
+    }
+    // Only a channel opens a directory, and an interrupt would close it: so it is kept for later.
+    boolean interrupted = false;
+    try {
+      while (true) {
+        interrupted |= Thread.interrupted();
+        try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
+          channel.force(true);
+          return;
+        } catch (ClosedByInterruptException e) {
+          interrupted = true;
+        }
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
       }
     }
   }

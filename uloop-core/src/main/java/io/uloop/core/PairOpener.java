@@ -84,6 +84,9 @@ final class PairOpener {
     try {
       bitmap = lock(paths.bitmapFile());
       cache = lock(paths.cacheFile());
+      // Names first: content that is durable under a name that is not would be half a pair.
+      storage.forceDirectory(paths.bitmapFile().toAbsolutePath().getParent());
+      storage.forceDirectory(paths.cacheFile().toAbsolutePath().getParent());
       Plan plan = plan(identity, blockSizeBytes, bitmap.file(), cache.file());
       Geometry geometry = plan.geometry;
       if (plan.make) {
@@ -102,7 +105,7 @@ final class PairOpener {
           empty(paths.checksumFile(), checksums, bytes);
         } else if (checksums.size() != bytes) {
           LOG.log(
-              Level.WARNING,
+              checksums.size() == 0 ? Level.DEBUG : Level.WARNING,
               "{0}: is {1} bytes, expected {2}; begun anew",
               paths.checksumFile(),
               checksums.size(),
