@@ -50,7 +50,7 @@ final class CacheData {
       int n = (int) Math.min(length - done, SEGMENT_BYTES - within);
       ByteBuffer segment = segment((int) (at >> SEGMENT_SHIFT));
       if (segment == null) {
-        file.read(dst.duplicate().limit(index + done + n).position(index + done), at);
+        read(dst.duplicate().limit(index + done + n).position(index + done), at);
       } else {
         try {
           dst.put(index + done, segment, within, n);
@@ -59,6 +59,15 @@ final class CacheData {
         }
       }
       done += n;
+    }
+  }
+
+  private void read(ByteBuffer dst, long offset) throws IOException {
+    int length = dst.remaining();
+    try {
+      file.read(dst, offset);
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "read of " + length + " bytes at " + offset, e);
     }
   }
 
@@ -92,7 +101,13 @@ final class CacheData {
 
   private @Nullable ByteBuffer map(int index) throws IOException {
     long start = (long) index << SEGMENT_SHIFT;
-    ByteBuffer fresh = file.map(start, Math.min(SEGMENT_BYTES, size - start));
+    long length = Math.min(SEGMENT_BYTES, size - start);
+    ByteBuffer fresh;
+    try {
+      fresh = file.map(start, length);
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "map of " + length + " bytes at " + start, e);
+    }
     if (fresh == null) {
       mappable = false;
       return null;
@@ -132,6 +147,10 @@ final class CacheData {
   }
 
   long allocatedBytes() throws IOException {
-    return file.allocatedBytes();
+    try {
+      return file.allocatedBytes();
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "look at the allocated bytes", e);
+    }
   }
 }
