@@ -1,3 +1,4 @@
+#!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # What the end-to-end tests share; each sources this file first. A test is one script that exits
 # with 0 if the behaviour in its name holds. It runs in an empty directory of its own, $work, and

@@ -6,6 +6,7 @@ module io.uloop.nbd {
   requires com.sun.jna;
   requires io.netty.buffer;
   requires io.netty.common;
+  requires java.naming;
   requires static transitive org.jspecify;
 
   exports io.uloop.nbd;

@@ -60,7 +60,9 @@ public interface DeviceTransport {
      *
      * <p>Idempotent, and safe from any thread.
      *
-     * @throws IOException if something could not be undone, for example as the device is mounted
+     * @throws DeviceInUseException if somebody uses the device: it stays attached, and the next
+     *     call forces it
+     * @throws IOException if something could not be undone; it is detached all the same
      */
     @Override
     void close() throws IOException;

@@ -4,15 +4,22 @@ package io.uloop.examples;
 import io.uloop.BlockSources;
 import io.uloop.DeviceTransport.Attachment;
 import io.uloop.DeviceTransports;
+import io.uloop.SourceIdentity;
 import io.uloop.SourceOptions;
 import io.uloop.core.CachePair;
 import io.uloop.core.CachedDevice;
 import io.uloop.core.WhenDifferent;
+import io.uloop.nbd.KernelDevices;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.net.URI;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -21,6 +28,8 @@ import java.util.Map;
  * <p>{@link Serving} has what follows: waiting, counting, stopping.
  */
 final class Launch {
+
+  private static final long KERNEL_SLACK_SECONDS = 10;
 
   private final String program;
   private final LaunchOptions command;
@@ -44,7 +53,8 @@ final class Launch {
     try (Serving serving = new Serving(program, out, err)) {
       CachedDevice device = open();
       serving.device(device);
-      Attachment attachment = DeviceTransports.attach(device, command.device, deviceProperties());
+      Attachment attachment =
+          DeviceTransports.attach(device, command.device, deviceProperties(device));
       serving.ready(attachment);
       if (!command.verbose) {
         LaunchLog.show(System.Logger.Level.WARNING);
@@ -61,14 +71,24 @@ final class Launch {
     BlockSources sources =
         command.plugins == null ? BlockSources.installed() : Plugins.in(command.plugins);
     SourceOptions options = sourceOptions();
+    CachePair pair = pair(uri);
+    if (isKernelDevice()) {
+      // Before the files are opened, which would wait for the device that is to be served.
+      KernelDevices.refuseCacheOnDevice(
+          command.device, command.properties, List.of(pair.cacheFile(), pair.bitmapFile()));
+    }
     CachedDevice.Builder builder =
         CachedDevice.builder(() -> sources.open(uri, options))
-            .pair(pair(uri))
+            .pair(pair)
             .offline(command.offline)
             .whenDifferent(command.recreate ? WhenDifferent.RECREATE : WhenDifferent.FAIL);
     long block = LaunchOptions.bytes("--block-size", command.blockSize);
     if (block > 0) {
       builder.blockSizeBytes(Math.toIntExact(block));
+    }
+    long most = LaunchOptions.bytes("--max-cache", command.maxCache);
+    if (most > 0) {
+      builder.maxCacheBytes(most);
     }
     return builder.open();
   }
@@ -99,18 +119,40 @@ final class Launch {
           }
         });
     if (!command.headers.isEmpty()) {
-      options.property("http.headers", String.join("\n", command.headers));
+      options.property("http.header", String.join("\n", command.headers));
     }
     return options.build();
   }
 
-  private Map<String, String> deviceProperties() {
+  private Map<String, String> deviceProperties(CachedDevice device) {
     Map<String, String> properties = new LinkedHashMap<>(command.properties);
     properties.keySet().removeIf(Launch::ofSource);
     if (!command.export.isEmpty()) {
       properties.put("export", command.export);
     }
+    if (isKernelDevice()) {
+      // A launcher that is started again after a crash takes its device over, if it is the same.
+      properties.putIfAbsent("identifier", "uloop:" + digest(device.identity()));
+      // Longer than a fetch: what is answered later would be asked for again on a new link.
+      properties.putIfAbsent(
+          "timeout", Long.toString(command.timeout().toSeconds() + KERNEL_SLACK_SECONDS));
+    }
     return properties;
+  }
+
+  private boolean isKernelDevice() {
+    return command.device.startsWith("/dev/");
+  }
+
+  private static String digest(SourceIdentity identity) {
+    try {
+      byte[] hash =
+          MessageDigest.getInstance("SHA-256")
+              .digest(identity.toString().getBytes(StandardCharsets.UTF_8));
+      return HexFormat.of().formatHex(hash, 0, 16);
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every JDK has SHA-256", e);
+    }
   }
 
   private static boolean ofSource(String property) {

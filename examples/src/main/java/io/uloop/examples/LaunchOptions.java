@@ -65,6 +65,12 @@ final class LaunchOptions {
       description = "what is kept or not as one (default: 4096, or as the pair is)")
   String blockSize = "0";
 
+  @Option(
+      names = "--max-cache",
+      paramLabel = "bytes",
+      description = "how much of the image to keep at most, as 500M or 2G (default: all)")
+  String maxCache = "0";
+
   @Option(names = "--export", paramLabel = "name", description = "name of the export over NBD")
   String export = "";
 

@@ -74,6 +74,7 @@ final class PlainArguments {
       case "-c" -> into.cache = Path.of(value);
       case "--mode" -> into.mode = value;
       case "--block-size" -> into.blockSize = value;
+      case "--max-cache" -> into.maxCache = value;
       case "--export" -> into.export = value;
       case "--plugins" -> into.plugins = Path.of(value);
       case "--header" -> into.headers.add(value);

@@ -2,6 +2,7 @@
 package io.uloop.examples;
 
 import io.uloop.BlockDevice;
+import io.uloop.DeviceInUseException;
 import io.uloop.DeviceTransport.Attachment;
 import java.io.Closeable;
 import java.io.IOException;
@@ -19,7 +20,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A signal makes the JVM run its shutdown hooks while the main thread still waits. The hook here
  * stops what is served and ends the process itself, as a JVM would otherwise exit with the signal's
- * number, and a clean stop is exit code 0.
+ * number, and a clean stop is exit code 0. A kernel device that is mounted has a say in it, so
+ * while one is served signals come to {@link #requestStop} instead.
  */
 final class Serving implements AutoCloseable {
 
@@ -33,6 +35,7 @@ final class Serving implements AutoCloseable {
   private @Nullable BlockDevice device;
   private @Nullable Attachment attachment;
   private @Nullable Reporter reporter;
+  private @Nullable IOException detachFailure;
   private boolean stopped;
   private int code;
 
@@ -53,6 +56,9 @@ final class Serving implements AutoCloseable {
     locked(
         () -> {
           this.attachment = attachment;
+          if (attachment.place().startsWith("/dev/")) {
+            Signals.onStop(() -> requestStop(attachment));
+          }
           out.println("ready " + attachment.place() + " " + deviceSize());
           out.flush();
         });
@@ -80,6 +86,20 @@ final class Serving implements AutoCloseable {
     return stop();
   }
 
+  /**
+   * A signal, while a kernel device is served: it may be in use, and stays then. The next signal
+   * forces it. Once it is detached, {@link #await} goes on.
+   */
+  private void requestStop(Attachment attachment) {
+    try {
+      attachment.close();
+    } catch (DeviceInUseException e) {
+      err.println(program + ": " + e.getMessage());
+    } catch (IOException e) {
+      locked(() -> detachFailure = e);
+    }
+  }
+
   /** Stops what is served; the second time, gives the code of the first. */
   private int stop() {
     lock.lock();
@@ -88,7 +108,7 @@ final class Serving implements AutoCloseable {
         return code;
       }
       stopped = true;
-      IOException failure = close(attachment, null);
+      IOException failure = close(attachment, detachFailure);
       if (reporter != null) {
         reporter.close();
       }

@@ -26,6 +26,7 @@ class PlainArgumentsTest {
           List.of("--mode", "cow"),
           List.of("--mode=ro"),
           List.of("--block-size", "64K"),
+          List.of("--max-cache", "2G"),
           List.of("--export", "a name"),
           List.of("--plugins", "p"),
           List.of("--header", "Accept: */*"),

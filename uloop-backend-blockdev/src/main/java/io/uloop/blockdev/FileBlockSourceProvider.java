@@ -13,7 +13,8 @@ import java.util.Set;
 /**
  * Opens {@code file:/path} and {@code dev:/path}; the latter only if it is a block device.
  *
- * <p>There are no properties; one that is set is an error, as it would have no effect.
+ * <p>There are no properties: one that begins with {@code file.} or {@code dev.} is an error, and
+ * those of other schemes are left alone.
  *
  * @since 0.1
  */
@@ -29,10 +30,10 @@ public final class FileBlockSourceProvider implements BlockSourceProvider {
 
   @Override
   public BlockSource open(URI uri, SourceOptions options) throws IOException {
-    if (!options.properties().isEmpty()) {
-      throw new IllegalArgumentException(
-          "no such property of a file or block device: "
-              + String.join(", ", options.properties().keySet()));
+    for (String name : options.properties().keySet()) {
+      if (name.startsWith("file.") || name.startsWith("dev.")) {
+        throw new IllegalArgumentException("unknown property " + name + "; there are none");
+      }
     }
     Path path = path(uri);
     boolean mustBeDevice = uri.getScheme().toLowerCase(Locale.ROOT).equals("dev");

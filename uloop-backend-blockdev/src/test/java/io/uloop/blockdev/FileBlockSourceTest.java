@@ -158,12 +158,12 @@ class FileBlockSourceTest extends WritableBlockSourceContract {
 
   @Test
   void open_unknownProperty_isNamed() throws Exception {
-    SourceOptions options = SourceOptions.builder().property("colour", "red").build();
+    SourceOptions options = SourceOptions.builder().property("file.colour", "red").build();
     String place = image(10).toString();
 
     assertThatThrownBy(() -> BlockSources.installed().open(place, options))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("colour");
+        .hasMessageContaining("file.colour");
   }
 
   // ---- what changes while it is open

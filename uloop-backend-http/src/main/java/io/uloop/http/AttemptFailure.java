@@ -16,8 +16,6 @@ final class AttemptFailure extends Exception {
   enum Kind {
     /** No connection, no answer, or an answer of 429 or 5xx: tried again until the deadline. */
     UNREACHABLE,
-    /** A pooled connection that the server had closed meanwhile: tried again at once. */
-    STALE,
     /** A body that broke off or stalled: the rest is asked for. */
     BROKEN,
     /** An answer that HTTP forbids: tried again a few times, since another one may come. */
@@ -81,7 +79,7 @@ final class AttemptFailure extends Exception {
     String message = asked + ": " + what;
     Throwable cause = getCause();
     return switch (kind) {
-      case UNREACHABLE, STALE, BROKEN -> new SourceUnavailableException(message, cause);
+      case UNREACHABLE, BROKEN -> new SourceUnavailableException(message, cause);
       case PROTOCOL -> new SourceProtocolException(message, cause);
       case NO_RANGES, UNAUTHORIZED, GONE, REFUSED -> new SourceRefusedException(message, cause);
       case CHANGED, PRECONDITION -> new SourceChangedException(message, cause);

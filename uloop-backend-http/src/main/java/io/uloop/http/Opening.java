@@ -40,7 +40,7 @@ final class Opening {
                 && origin.renewCredentials(renewals);
         renewed |= renew;
         boolean again =
-            (e.kind() == Kind.UNREACHABLE || e.kind() == Kind.BROKEN || e.kind() == Kind.STALE)
+            (e.kind() == Kind.UNREACHABLE || e.kind() == Kind.BROKEN)
                 && tries < TRIES
                 && deadline - System.nanoTime() > 0;
         if (!again && !renew) {

@@ -25,7 +25,6 @@ import org.jspecify.annotations.Nullable;
  *
  * <pre>
  *   UNREACHABLE        back off, try again until the deadline
- *   STALE              drop idle connections, try again at once
  *   BROKEN             try again, at once if the last request brought something
  *   PROTOCOL NO_RANGES back off, try again, at most 3 times without progress
  *   PRECONDITION       try again without precondition, so that the answer shows what it is
@@ -42,8 +41,9 @@ final class RangeRead {
 
   // Progress of at least this much makes a broken body no reason to wait.
   private static final long GOOD_PROGRESS_BYTES = 16 * 1024;
+  private static final int GOOD_PIECE_BYTES = 64 * 1024;
+  private static final long WAITED_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
   private static final int MOST_PROTOCOL_FAILURES = 3;
-  private static final int MOST_STALE = 3;
 
   private final HttpBlockSource source;
   private final HttpSourceConfig config;
@@ -60,7 +60,6 @@ final class RangeRead {
   private long position;
   private int tries;
   private int protocolFailures;
-  private int stale;
   private int backoffs;
   private boolean renewed;
   private int renewalsSeen;
@@ -250,7 +249,7 @@ final class RangeRead {
   // Tells the circuit what a failure says about the server.
   private void settle(Origin origin, Admission admission, AttemptFailure failure) {
     Circuit circuit = origin.circuit();
-    if (!wanted() || failure.kind() == Kind.STALE) {
+    if (!wanted()) {
       circuit.undecided(admission);
     } else if (failure.kind() == Kind.UNREACHABLE) {
       if (circuit.failed(admission, failure.retryAfter().toNanos())) {
@@ -279,7 +278,8 @@ final class RangeRead {
     InputStream body = answer.body();
     long left = take;
     int filled = 0;
-    long windowStart = System.nanoTime();
+    long now = System.nanoTime();
+    long windowStart = now;
     long windowBytes = 0;
     try {
       while (left > 0) {
@@ -291,13 +291,15 @@ final class RangeRead {
         filled += n;
         left -= n;
         windowBytes += n;
-        // What came along with the head is too little to be handed over by itself.
-        boolean afterHead = left + filled == take;
-        if (left == 0 || !afterHead || filled == buffer.length || filled >= Transport.HEAD_BYTES) {
+        long before = now;
+        now = System.nanoTime();
+        // What had to be waited for is handed over at once. What was there already (the rest of the
+        // buffer that the head came in, one TLS record of many) is gathered to a piece of a size
+        // that the sink takes cheaply.
+        if (left == 0 || filled >= GOOD_PIECE_BYTES || now - before > WAITED_NANOS) {
           deliver(buffer, filled);
           filled = 0;
         }
-        long now = System.nanoTime();
         if (now - windowStart > config.stallNanos()) {
           if (windowBytes < config.leastProgressBytes()) {
             throw new AttemptFailure(
@@ -357,7 +359,6 @@ final class RangeRead {
   private void next(Origin origin, AttemptFailure failure, long progress) throws IOException {
     if (progress > 0) {
       protocolFailures = 0;
-      stale = 0;
     }
     if (!wanted()) {
       throw ended(origin, failure);
@@ -366,10 +367,6 @@ final class RangeRead {
     boolean again =
         switch (failure.kind()) {
           case UNREACHABLE -> backOff(origin);
-          case STALE -> {
-            source.transport().closeIdle();
-            yield ++stale <= MOST_STALE || backOff(origin);
-          }
           case BROKEN -> progress >= GOOD_PROGRESS_BYTES || backOff(origin);
           case PROTOCOL -> ++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin);
           case NO_RANGES ->

@@ -5,6 +5,7 @@ import io.uloop.http.AttemptFailure.Kind;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.net.SocketTimeoutException;
 import java.security.GeneralSecurityException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
@@ -56,17 +57,17 @@ final class Transport implements Closeable {
   // Idle for longer than this, a connection is looked at before it is used; costs one poll.
   private static final TimeValue VALIDATE_AFTER = TimeValue.ofSeconds(2);
 
-  /** The size of the buffer that a head, and what comes along with it, is read into. */
-  static final int HEAD_BYTES = 8 * 1024;
-
   // A head beyond these limits is an attack or a mistake.
   private static final Http1Config LIMITS =
       Http1Config.custom()
-          .setBufferSize(HEAD_BYTES)
+          .setBufferSize(8 * 1024)
           .setMaxLineLength(16 * 1024)
           .setMaxHeaderCount(200)
           .setMaxEmptyLineCount(4)
           .build();
+
+  // How many connections in a row may turn out to be closed before that counts as a failure.
+  private static final int MOST_STALE = 3;
 
   private final PoolingHttpClientConnectionManager pool;
   private final RequestExecutor executor = new HttpRequestExecutor()::execute;
@@ -86,7 +87,12 @@ final class Transport implements Closeable {
     }
 
     void socketTimeout(long millis) {
-      endpoint.setSocketTimeout(Timeout.ofMilliseconds(millis));
+      try {
+        endpoint.setSocketTimeout(Timeout.ofMilliseconds(millis));
+      } catch (IllegalStateException e) {
+        // Closed by another thread just now; whoever uses it next is told.
+        return;
+      }
     }
   }
 
@@ -137,6 +143,23 @@ final class Transport implements Closeable {
    */
   Exchange send(Place place, String method, @Nullable String range, Attempt attempt)
       throws AttemptFailure, InterruptedIOException {
+    for (int tries = 1; ; tries++) {
+      Exchange exchange = sendOnce(place, method, range, attempt, tries < MOST_STALE);
+      if (exchange != null) {
+        return exchange;
+      }
+      // The server, or a proxy, closed a connection while it was idle: the others will be no
+      // better.
+      closeIdle();
+    }
+  }
+
+  /**
+   * Sends a request; null if {@code maybeStale} and the connection was an old one that is closed.
+   */
+  private @Nullable Exchange sendOnce(
+      Place place, String method, @Nullable String range, Attempt attempt, boolean maybeStale)
+      throws AttemptFailure, InterruptedIOException {
     Lease lease = lease(place, attempt);
     boolean reused = false;
     try {
@@ -155,19 +178,20 @@ final class Transport implements Closeable {
       return exchange;
     } catch (ConnectTimeoutException e) {
       throw new AttemptFailure(Kind.UNREACHABLE, "cannot connect: timed out", e);
-    } catch (SSLException e) {
-      String aborted = attempt.aborted();
-      throw aborted != null
-          ? new AttemptFailure(Kind.UNREACHABLE, aborted, e)
-          : tlsFailure(e, reused);
     } catch (MessageConstraintException e) {
       throw new AttemptFailure(Kind.PROTOCOL, "the head of the answer is too large", e);
     } catch (IOException e) {
       String aborted = attempt.aborted();
       if (aborted != null) {
         throw new AttemptFailure(Kind.UNREACHABLE, aborted, e);
+      } else if (reused && maybeStale && !(e instanceof SocketTimeoutException)) {
+        return null;
       }
-      throw new AttemptFailure(reused ? Kind.STALE : Kind.UNREACHABLE, Text.ofFailure(e), e);
+      throw connectionFailure(e);
+    } catch (IllegalStateException e) {
+      // HttpClient's way to say that a connection was closed by another thread.
+      String aborted = attempt.aborted();
+      throw new AttemptFailure(Kind.UNREACHABLE, aborted != null ? aborted : "closed", e);
     } catch (HttpException e) {
       throw new AttemptFailure(
           Kind.PROTOCOL,
@@ -206,29 +230,34 @@ final class Transport implements Closeable {
     pool.upgrade(lease.endpoint, context);
   }
 
-  private static AttemptFailure tlsFailure(SSLException e, boolean reused) {
-    String what = "TLS: " + Text.printable(String.valueOf(e.getMessage()));
+  private static AttemptFailure connectionFailure(IOException e) {
+    if (!(e instanceof SSLException)) {
+      return new AttemptFailure(Kind.UNREACHABLE, Text.ofFailure(e), e);
+    }
     // A certificate that is not trusted now will not be in a second either.
     boolean distrust =
         e instanceof SSLPeerUnverifiedException
             || (e instanceof SSLHandshakeException
-                && (e.getCause() instanceof GeneralSecurityException));
+                && e.getCause() instanceof GeneralSecurityException);
     return new AttemptFailure(
-        distrust ? Kind.REFUSED : reused ? Kind.STALE : Kind.UNREACHABLE, what, e);
+        distrust ? Kind.REFUSED : Kind.UNREACHABLE,
+        "TLS: " + Text.printable(String.valueOf(e.getMessage())),
+        e);
   }
 
   private Lease lease(Place place, Attempt attempt) throws AttemptFailure, InterruptedIOException {
-    LeaseRequest request =
-        pool.lease(null, place.route(), Timeout.ofMilliseconds(answerMillis), null);
+    LeaseRequest request = null;
     Lease lease;
     try {
+      request = pool.lease("", place.route(), Timeout.ofMilliseconds(answerMillis), null);
       lease = new Lease(request.get(Timeout.ofMilliseconds(answerMillis)), attempt);
     } catch (InterruptedException e) {
-      request.cancel();
+      if (request != null) {
+        request.cancel();
+      }
       Thread.currentThread().interrupt();
       throw new InterruptedIOException("interrupted while waiting for a connection");
     } catch (TimeoutException e) {
-      request.cancel();
       throw new AttemptFailure(Kind.UNREACHABLE, "no connection became free", e);
     } catch (ExecutionException e) {
       throw new AttemptFailure(Kind.UNREACHABLE, "no connection: " + e.getMessage(), e);
@@ -308,8 +337,7 @@ final class Transport implements Closeable {
     return KEEP_ALIVE;
   }
 
-  /** Closes all idle connections: the server went away, so none of them is good. */
-  void closeIdle() {
+  private void closeIdle() {
     pool.closeIdle(TimeValue.ZERO_MILLISECONDS);
   }
 

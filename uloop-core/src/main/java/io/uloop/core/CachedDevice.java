@@ -3,12 +3,10 @@ package io.uloop.core;
 
 import io.uloop.BlockDevice;
 import io.uloop.BlockSource;
-import io.uloop.ByteRange;
 import io.uloop.DeviceCapabilities;
 import io.uloop.DeviceStatistics;
 import io.uloop.Extent;
 import io.uloop.ReadCompletion;
-import io.uloop.SourceChangedException;
 import io.uloop.SourceIdentity;
 import io.uloop.SourceUnavailableException;
 import io.uloop.UloopException;
@@ -18,6 +16,7 @@ import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.WritableByteChannel;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -49,12 +48,6 @@ public final class CachedDevice implements BlockDevice {
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
   private static final long CLOSE_SECONDS = 10;
 
-  /** Longer reads are well served by the page cache. */
-  private static final int HOT_READ_BYTES = 16 * 1024;
-
-  /** How long a failing cache volume is left alone before it is tried again. */
-  private static final long DEGRADED_NANOS = TimeUnit.SECONDS.toNanos(2);
-
   private final PairFiles files;
   private final Geometry geometry;
   private final SourceSlot source;
@@ -63,51 +56,60 @@ public final class CachedDevice implements BlockDevice {
   private final BlockStore store;
   private final FetchTable table;
   private final Fetcher fetcher;
-  private final ReadAhead readAhead;
-  private final PagedBits unread;
-  private final DeviceCapabilities capabilities;
-
-  /** Null if it is off. */
+  private final HitPath hits;
+  private final MissPath misses;
   private final @Nullable HotTier hot;
-
-  /** Both null unless the cache is bounded. */
-  private final @Nullable ReaderGate gate;
-
   private final @Nullable Evictor evictor;
+  private final DeviceCapabilities capabilities;
+  private final String name;
   private final boolean releaseSourceWhenComplete;
   private final AtomicBoolean closing = new AtomicBoolean();
   private final CountDownLatch closeDone = new CountDownLatch(1);
   private volatile boolean closed;
-  private volatile boolean degraded;
-  private volatile long degradedSince;
 
-  private CachedDevice(Builder builder, PairFiles files, @Nullable BlockSource open)
+  private CachedDevice(Builder settings, PairFiles files, @Nullable BlockSource open)
       throws IOException {
     this.files = files;
     this.geometry = files.geometry();
-    this.source = new SourceSlot(open, builder.offline ? null : builder.opener, files.identity());
-    this.releaseSourceWhenComplete = builder.releaseSourceWhenComplete;
-    String name = name(files.paths());
-    this.committer = new Committer(files, builder.commitInterval.toNanos(), name, this::committed);
+    this.name = String.valueOf(files.paths().cacheFile().getFileName());
+    this.source = new SourceSlot(open, settings.offline ? null : settings.opener, files.identity());
+    this.releaseSourceWhenComplete = settings.releaseSourceWhenComplete;
+    this.committer = new Committer(files, settings.commitInterval.toNanos(), name, this::committed);
     this.store = new BlockStore(files, committer::markDirty);
-    int parallelism = open == null ? builder.parallelismIfUnknown() : open.parallelism();
-    int preferred = open == null ? 1 << 20 : open.preferredFetchBytes();
-    int workers = Math.max(1, Math.min(parallelism, builder.maxFetches));
-    this.table = new FetchTable(store, shape(builder, preferred), workers);
-    this.hot = builder.hotTierBytes == 0 ? null : new HotTier(geometry, builder.hotTierBytes);
-    if (builder.maxCacheBytes == Long.MAX_VALUE) {
-      this.gate = null;
+    CacheHealth health = new CacheHealth(files.paths().cacheFile());
+    // A source that is not open yet is taken to be like most.
+    int parallelism = open == null ? Builder.USUAL_PARALLELISM : open.parallelism();
+    int fetchBytes = open == null ? Builder.USUAL_FETCH_BYTES : open.preferredFetchBytes();
+    long unit = Math.max(1, settings.fetchBytes / geometry.blockSizeBytes());
+    long most = Math.max(unit, fetchBytes / geometry.blockSizeBytes());
+    this.table =
+        new FetchTable(
+            store,
+            new FetchTable.Shape(unit, most, most, unit / 4),
+            Math.max(1, Math.min(parallelism, Builder.MOST_FETCHES)));
+    ReaderGate gate = null;
+    if (settings.maxCacheBytes == Long.MAX_VALUE) {
       this.evictor = null;
     } else {
-      long region = Math.max(1, builder.fetchBytes / geometry.blockSizeBytes());
-      this.gate = new ReaderGate();
-      this.evictor = new Evictor(store, table, gate, counters, builder.maxCacheBytes, region);
+      gate = new ReaderGate();
+      this.evictor = new Evictor(store, table, gate, counters, settings.maxCacheBytes, unit);
     }
-    this.fetcher =
-        new Fetcher(table, () -> new FetchRun(table, store, counters, new RunContext()), name);
-    this.unread = new PagedBits(geometry.blocks());
-    this.readAhead =
-        new ReadAhead(geometry.sizeBytes(), builder.readAheadMaxBytes, this::beginReadAhead);
+    this.misses =
+        new MissPath(
+            store,
+            table,
+            counters,
+            source,
+            health,
+            committer,
+            evictor,
+            settings.sourceWait.toNanos());
+    this.fetcher = new Fetcher(table, () -> new FetchRun(table, store, counters, misses), name);
+    ReadAhead readAhead =
+        new ReadAhead(geometry.sizeBytes(), settings.readAheadMaxBytes, misses::beginBackground);
+    this.hot = settings.hotTierBytes == 0 ? null : new HotTier(geometry, settings.hotTierBytes);
+    this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor);
+    misses.connect(fetcher, hits, readAhead);
     this.capabilities =
         new DeviceCapabilities(
             false,
@@ -117,17 +119,6 @@ public final class CachedDevice implements BlockDevice {
             open != null && open.rotational(),
             1,
             Math.max(4096, geometry.blockSizeBytes()));
-  }
-
-  private static String name(CachePair paths) {
-    return String.valueOf(paths.cacheFile().getFileName());
-  }
-
-  private FetchTable.Shape shape(Builder builder, int preferred) {
-    long block = geometry.blockSizeBytes();
-    long unit = Math.max(1, builder.fetchBytes / block);
-    long most = Math.max(unit, preferred / block);
-    return new FetchTable.Shape(unit, most, most, unit / 4);
   }
 
   /**
@@ -192,110 +183,8 @@ public final class CachedDevice implements BlockDevice {
 
   @Override
   public boolean tryRead(long offset, ByteBuffer dst) throws IOException {
-    int length = dst.remaining();
-    check(offset, length);
-    if (length == 0) {
-      return true;
-    }
-    long from = geometry.blockOf(offset);
-    long to = geometry.blockOf(offset + length - 1) + 1;
-    if (!store.isReady(from, to) && !verified(from, to)) {
-      return false;
-    }
-    if (gate == null) {
-      if (!copied(offset, dst, length, from, to)) {
-        return false;
-      }
-    } else {
-      long entered = gate.enter();
-      try {
-        if (!store.isReady(from, to) || !copied(offset, dst, length, from, to)) {
-          return false;
-        }
-      } finally {
-        gate.leave(entered);
-      }
-    }
-    hit(offset, length, from, to);
-    return true;
-  }
-
-  private boolean copied(long offset, ByteBuffer dst, int length, long from, long to)
-      throws IOException {
-    try {
-      int position = dst.position();
-      if (hot == null || length > HOT_READ_BYTES) {
-        store.copy(offset, dst, position, length);
-      } else if (!hot.copy(offset, dst, position, length)) {
-        store.copy(offset, dst, position, length);
-        hot.sighted(from, store.data());
-      }
-      dst.position(position + length);
-      return true;
-    } catch (ClosedChannelException e) {
-      throw e;
-    } catch (IOException e) {
-      unreadable(from, to, e);
-      return false;
-    }
-  }
-
-  private void hit(long offset, int length, long from, long to) {
-    counters.hits.increment();
-    counters.bytesRead.add(length);
-    if (!store.complete()) {
-      readAhead.read(offset, length, false);
-    }
-    used(from, to);
-  }
-
-  /** Counts blocks that had been read ahead and are now read. */
-  private void used(long from, long to) {
-    if (evictor != null) {
-      evictor.used(from, to);
-    }
-    if (unread.nextSet(from, to) < to) {
-      long blocks = unread.clear(from, to);
-      counters.readAheadUsedBytes.add(blocks * geometry.blockSizeBytes());
-    }
-  }
-
-  /** Whether the blocks are all present and, looked at for the first time, right. */
-  private boolean verified(long from, long to) {
-    while (store.present().all(from, to)) {
-      long bad = store.verify(from, to);
-      if (bad < 0) {
-        return store.isReady(from, to);
-      }
-      heal(bad, false);
-    }
-    return false;
-  }
-
-  /** Looks at what is present of a range and was not looked at before; what is wrong is dropped. */
-  private void verifySome(long from, long to) {
-    for (long bad; (bad = store.verify(from, to)) >= 0; ) {
-      if (!heal(bad, false)) {
-        return; // it is being fetched already
-      }
-    }
-  }
-
-  private boolean heal(long block, boolean evenIfReady) {
-    boolean healed = table.heal(block, evenIfReady);
-    if (healed) {
-      counters.healedBlocks.increment();
-    }
-    return healed;
-  }
-
-  /** Drops blocks whose bytes the cache volume does not give back, so that they are fetched. */
-  private void unreadable(long from, long to, IOException cause) {
-    LOG.log(Level.WARNING, "{0}; fetched again", cause.getMessage());
-    for (long block = from; block < to; block++) {
-      heal(block, true);
-    }
-    degrade(cause);
+    check(offset, dst.remaining());
+    return !dst.hasRemaining() || hits.read(offset, dst);
   }
 
   @Override
@@ -313,7 +202,7 @@ public final class CachedDevice implements BlockDevice {
               failure.set(cause);
               done.countDown();
             });
-    submit(read, true);
+    misses.submit(read);
     try {
       done.await();
     } catch (InterruptedException e) {
@@ -368,180 +257,71 @@ public final class CachedDevice implements BlockDevice {
       completion.done(e);
       return;
     }
-    submit(new PendingRead(offset, dst, completion), true);
-  }
-
-  /** Plans a read that was not a hit, and copies what is there on this thread. */
-  private void submit(PendingRead read, boolean first) {
-    long from = geometry.blockOf(read.offset());
-    long to = geometry.blockOf(read.end() - 1) + 1;
-    verifySome(from, to);
-    FetchTable.Outcome outcome = plan(read, from, to, degraded());
-    if (outcome == FetchTable.Outcome.LATER) {
-      return;
-    }
-    if (first) {
-      count(read, outcome);
-      used(from, to);
-      readAhead.read(read.offset(), read.end() - read.offset(), true);
-    }
-    fetcher.wake();
-    read.partDone();
-  }
-
-  private void count(PendingRead read, FetchTable.Outcome outcome) {
-    switch (outcome) {
-      case READY -> counters.hits.increment();
-      case JOINED -> counters.joins.increment();
-      default -> counters.misses.increment();
-    }
-    counters.bytesRead.add(read.end() - read.offset());
-  }
-
-  /** Plans blocks of a read and copies the ready ones among them; a part of the read is held. */
-  private FetchTable.Outcome plan(PendingRead read, long from, long to, boolean exact) {
-    long entered = gate == null ? 0 : gate.enter();
-    try {
-      return planInside(read, from, to, exact);
-    } finally {
-      if (gate != null) {
-        gate.leave(entered);
-      }
-    }
-  }
-
-  private FetchTable.Outcome planInside(PendingRead read, long from, long to, boolean exact) {
-    List<long[]> ready = new ArrayList<>(2);
-    FetchTable.Outcome outcome =
-        table.plan(read, from, to, ready, exact, () -> submit(read, false));
-    if (outcome == FetchTable.Outcome.CLOSED) {
-      read.fail(new ClosedChannelException());
-      return outcome;
-    }
-    for (long[] run : ready) {
-      long start = Math.max(read.offset(), geometry.startOf(run[0]));
-      long end = Math.min(read.end(), geometry.startOf(run[1]));
-      try {
-        read.copy(store, start, end);
-      } catch (IOException e) {
-        unreadable(run[0], run[1], e);
-        FetchTable.Outcome again = planInside(read, run[0], run[1], true);
-        outcome = again == FetchTable.Outcome.READY ? outcome : again;
-      }
-    }
-    return outcome;
-  }
-
-  private long beginReadAhead(long from, long to) {
-    if (degraded || closed) {
-      return 0;
-    }
-    long begun = table.planBackground(geometry.blockOf(from), geometry.firstBlockAtOrAfter(to));
-    if (begun > 0) {
-      fetcher.wake();
-    }
-    return begun;
+    misses.submit(new PendingRead(offset, dst, completion));
   }
 
   @Override
   public long transferTo(long offset, long length, WritableByteChannel target) throws IOException {
     check(offset, length);
-    long entered = gate == null ? 0 : gate.enter();
-    long sent;
-    try {
-      long there = presentBytes(offset, length);
-      sent = there == 0 ? 0 : store.transferTo(offset, there, target);
-    } finally {
-      if (gate != null) {
-        gate.leave(entered);
-      }
-    }
-    if (sent > 0) {
-      long from = geometry.blockOf(offset);
-      long to = geometry.blockOf(offset + sent - 1) + 1;
-      hit(offset, (int) Math.min(sent, Integer.MAX_VALUE), from, to);
-    }
-    return sent;
+    return hits.transferTo(offset, length, target);
   }
 
   @Override
   public long presentBytes(long offset, long length) {
     geometry.check(offset, length);
-    if (length == 0) {
-      return 0;
-    }
-    long from = geometry.blockOf(offset);
-    long to = geometry.blockOf(offset + length - 1) + 1;
-    long end = store.nextNotReady(from, to);
-    if (end < to && store.present().get(end)) {
-      verifySome(end, to);
-      end = store.nextNotReady(from, to);
-    }
-    return end == to ? length : Math.max(0, geometry.startOf(end) - offset);
+    return closed ? 0 : hits.presentBytes(offset, length);
   }
-
-  /** How far one call of {@link #extents} looks into present blocks for zeroes. */
-  private static final long EXTENT_SCAN_BYTES = 16 << 20;
 
   @Override
   public List<Extent> extents(long offset, long length) throws IOException {
     check(offset, length);
-    List<Extent> extents = new ArrayList<>();
-    long end = offset + length;
-    long scanned = 0;
-    for (long at = offset; at < end && scanned < EXTENT_SCAN_BYTES && extents.size() < 1024; ) {
-      long block = geometry.blockOf(at);
-      long last = geometry.firstBlockAtOrAfter(end);
-      boolean present = store.present().get(block);
-      boolean zero = false;
-      long runEnd;
-      if (present) {
-        runEnd = Math.min(end, geometry.endBefore(block + 1));
-        zero = isZero(block, at, (int) (runEnd - at));
-        scanned += runEnd - at;
-      } else {
-        runEnd = Math.min(end, geometry.endBefore(store.present().nextSet(block, last)));
-      }
-      append(extents, at, runEnd, present, zero);
-      at = runEnd;
-    }
-    return extents;
-  }
-
-  /** Whether bytes of a present block are zeroes; a block that is not verified says nothing. */
-  private boolean isZero(long block, long offset, int length) {
-    verifySome(block, block + 1);
-    long entered = gate == null ? 0 : gate.enter();
-    try {
-      return store.isReady(block, block + 1) && store.data().isZero(offset, length);
-    } catch (IOException e) {
-      return false; // a read of it will say why
-    } finally {
-      if (gate != null) {
-        gate.leave(entered);
-      }
-    }
-  }
-
-  private static void append(
-      List<Extent> extents, long from, long to, boolean present, boolean zero) {
-    int last = extents.size() - 1;
-    if (last >= 0) {
-      Extent before = extents.get(last);
-      if (before.present() == present && before.zero() == zero) {
-        extents.set(last, new Extent(new ByteRange(before.range().start(), to), present, zero));
-        return;
-      }
-    }
-    extents.add(new Extent(new ByteRange(from, to), present, zero));
+    return hits.extents(offset, length);
   }
 
   @Override
   public void prefetch(long offset, long length) {
     geometry.check(offset, length);
-    if (!closed && length > 0) {
-      beginReadAhead(offset, offset + length);
-    }
+    misses.beginBackground(offset, offset + length);
+  }
+
+  /**
+   * Begins to fetch all that is absent, in the background and after all that readers wait for.
+   *
+   * @param bytesPerSecond the most to fetch per second; {@link Long#MAX_VALUE} for no limit
+   * @param fetches how many fetches to run at once, one or more
+   * @return the work under way; it ends by itself, when cancelled, or with the device
+   * @throws IllegalArgumentException if a number is less than one
+   */
+  public BackgroundFill fill(long bytesPerSecond, int fetches) {
+    BackgroundFill fill =
+        new BackgroundFill(geometry, store, misses, bytesPerSecond, fetches, () -> closed);
+    fill.start("uloop-fill-" + name);
+    return fill;
+  }
+
+  /**
+   * What a verification came to.
+   *
+   * @param blocks how many present blocks were looked at
+   * @param wrong how many of them did not fit their checksum; they are absent now
+   * @since 0.1
+   */
+  public record Verification(long blocks, long wrong) {}
+
+  /**
+   * Holds every present block against its checksum; a wrong one is made absent and logged.
+   *
+   * <p>Reads the whole cache file; meant for an operator's check. Without checksums it finds
+   * nothing wrong.
+   *
+   * @return the counts
+   * @throws ClosedChannelException if the device is or gets closed
+   */
+  public Verification verify() throws IOException {
+    check(0, 0);
+    Verification result = hits.verifyAll(() -> closed);
+    check(0, 0);
+    return result;
   }
 
   @Override
@@ -591,109 +371,6 @@ public final class CachedDevice implements BlockDevice {
     geometry.check(offset, length);
   }
 
-  /** Whether the cache volume failed a moment ago: nothing is asked for but what is needed now. */
-  private boolean degraded() {
-    return degraded && System.nanoTime() - degradedSince < DEGRADED_NANOS;
-  }
-
-  private void degrade(IOException cause) {
-    if (!degraded) {
-      LOG.log(Level.WARNING, "{0}; reads pass through to the source", cause.getMessage());
-    }
-    degradedSince = System.nanoTime();
-    degraded = true;
-  }
-
-  private void recovered() {
-    if (degraded) {
-      degraded = false;
-      LOG.log(Level.INFO, "{0}: storing blocks again", files.paths().cacheFile());
-    }
-  }
-
-  /** Whether the limit leaves room to store so many bytes; asks for an eviction in time. */
-  private boolean room(long bytes) {
-    Evictor bounded = evictor;
-    if (bounded == null) {
-      return true;
-    }
-    boolean fits = bounded.mayStore(bytes);
-    if (fits) {
-      bounded.stored(bytes);
-    }
-    if (bounded.wanted()) {
-      committer.hurry();
-    }
-    return fits;
-  }
-
-  /** What the fetches of this device do with what they get. */
-  private final class RunContext implements FetchRun.Context {
-
-    @Override
-    public BlockSource source() throws IOException {
-      return source.get();
-    }
-
-    @Override
-    public boolean store(BlockStore.Writer writer, long block, ByteBuffer bytes) {
-      int length = bytes.remaining();
-      if (degraded() || !room(length)) {
-        return false;
-      }
-      try {
-        writer.store(block, bytes);
-        recovered();
-        return true;
-      } catch (IOException e) {
-        degrade(e);
-        return false;
-      }
-    }
-
-    @Override
-    public void landedUnasked(long from, long to) {
-      counters.readAheadBytes.add((to - from) * geometry.blockSizeBytes());
-      unread.set(from, to);
-    }
-
-    @Override
-    public void failed(Fetch fetch, List<Fetch.Part> parts, Throwable cause) {
-      if (cause instanceof SourceChangedException gone) {
-        source.changed(gone);
-      }
-      if (parts.isEmpty() && !(cause instanceof FetchRun.Cancelled)) {
-        LOG.log(Level.DEBUG, "{0} failed with nobody waiting: {1}", fetch, cause.getMessage());
-      }
-      boolean again =
-          cause instanceof FetchRun.Cancelled || (!fetch.narrow && FetchRun.mayBePartial(cause));
-      Throwable shown = shown(cause);
-      for (Fetch.Part part : parts) {
-        if (again && !closed) {
-          plan(part.read(), part.from(), part.to(), true);
-          part.read().partDone();
-        } else {
-          part.read().fail(shown);
-        }
-      }
-      if (again && !parts.isEmpty()) {
-        fetcher.wake();
-      }
-    }
-  }
-
-  private Throwable shown(Throwable cause) {
-    if (closed) {
-      return new ClosedChannelException();
-    }
-    if (cause instanceof UloopException || !(cause instanceof IOException io)) {
-      return cause;
-    }
-    return new SourceUnavailableException(
-        files.identity().uri() + ": " + Objects.requireNonNullElse(io.getMessage(), io.toString()),
-        io);
-  }
-
   /** Names the device by its source, for messages. */
   @Override
   public String toString() {
@@ -709,6 +386,7 @@ public final class CachedDevice implements BlockDevice {
     List<IOException> failures = new ArrayList<>();
     try {
       closed = true;
+      misses.close();
       FetchTable.Closing left = table.close();
       for (Fetch.Part part : left.parts()) {
         part.read().fail(new ClosedChannelException());
@@ -760,23 +438,25 @@ public final class CachedDevice implements BlockDevice {
     private int blockSizeBytes;
     private int fetchBytes = 64 * 1024;
     private int readAheadMaxBytes = 16 << 20;
-    private int maxFetches = 64;
     private long hotTierBytes = 64 << 20;
     private long maxCacheBytes = Long.MAX_VALUE;
     private boolean checksums = true;
     private boolean offline;
     private boolean releaseSourceWhenComplete = true;
-    private java.time.Duration commitInterval = java.time.Duration.ofMillis(900);
+    private Duration commitInterval = Duration.ofMillis(900);
+    private Duration sourceWait = Duration.ZERO;
     private WhenDifferent whenDifferent = WhenDifferent.FAIL;
     private Storage storage = new LocalStorage();
+
+    static final int USUAL_PARALLELISM = 8;
+    static final int USUAL_FETCH_BYTES = 1 << 20;
+
+    /** More threads than this help nobody. */
+    static final int MOST_FETCHES = 64;
 
     private Builder(@Nullable BlockSource given, @Nullable SourceOpener opener) {
       this.given = given;
       this.opener = opener;
-    }
-
-    private int parallelismIfUnknown() {
-      return 8;
     }
 
     /**
@@ -895,6 +575,22 @@ public final class CachedDevice implements BlockDevice {
     }
 
     /**
+     * Sets how long a miss waits for a source that cannot be opened; not at all unless set.
+     *
+     * <p>Only with a {@link SourceOpener}. A source that is open has a timeout of its own.
+     *
+     * @param wait zero or more
+     * @return this
+     */
+    public Builder sourceWait(Duration wait) {
+      if (wait.isNegative()) {
+        throw new IllegalArgumentException("negative: wait=" + wait);
+      }
+      this.sourceWait = wait;
+      return this;
+    }
+
+    /**
      * Sets whether the source is closed when the last block is in.
      *
      * @param release true unless set
@@ -910,7 +606,7 @@ public final class CachedDevice implements BlockDevice {
       return this;
     }
 
-    Builder commitInterval(java.time.Duration commitInterval) {
+    Builder commitInterval(Duration commitInterval) {
       this.commitInterval = commitInterval;
       return this;
     }

@@ -80,6 +80,16 @@ final class FetchTable {
     this.backgroundWorkers = workers <= 2 ? 1 : workers - 2;
   }
 
+  /** What for, and how much more than what is missing. */
+  enum Want {
+    /** A reader waits: widened to the grid. */
+    DEMAND,
+    /** A reader waits, and no more is asked for than it needs. */
+    EXACT,
+    /** Nobody waits: after all that somebody waits for. */
+    BACKGROUND
+  }
+
   /** What a reader's planning came to. */
   enum Outcome {
     /** All was there after all, or is being copied. */
@@ -99,12 +109,10 @@ final class FetchTable {
    * begun; and lists the ready runs, which the reader copies itself.
    *
    * @param ready filled with pairs of blocks, from and to
-   * @param exact whether not to ask for more than is missing (the cache volume fails, or a wider
-   *     fetch failed before)
    * @param again run when planning can be tried again, if the outcome is LATER
    */
   Outcome plan(
-      PendingRead read, long from, long to, List<long[]> ready, boolean exact, Runnable again) {
+      PendingRead read, long from, long to, List<long[]> ready, Want want, Runnable again) {
     lock.lock();
     try {
       if (closed) {
@@ -126,7 +134,8 @@ final class FetchTable {
         }
         Fetch fetch = covering(block);
         if (fetch == null) {
-          begin(gap(block, to, exact), exact, false);
+          boolean exact = want == Want.EXACT;
+          begin(gap(block, to, exact), exact, want == Want.BACKGROUND);
           fetch = java.util.Objects.requireNonNull(covering(block));
           outcome = Outcome.BEGUN;
         } else if (outcome == Outcome.READY) {
@@ -135,7 +144,9 @@ final class FetchTable {
         long partEnd = Math.min(to, fetch.end);
         read.addPart();
         fetch.parts.add(new Fetch.Part(read, block, partEnd));
-        raise(fetch);
+        if (want != Want.BACKGROUND) {
+          raise(fetch);
+        }
         block = partEnd;
       }
       assert invariant();
@@ -368,7 +379,7 @@ final class FetchTable {
   boolean isCancelled(Fetch fetch) {
     lock.lock();
     try {
-      return closed || (fetch.cancelled && fetch.parts.isEmpty());
+      return closed || (fetch.cancelled && fetch.background);
     } finally {
       lock.unlock();
     }

@@ -243,8 +243,10 @@ public final class LibUloop implements Closeable {
             .blockSizeBytes(init.pageSize())
             .open()) {
       try (Attachment served = DeviceTransports.attach(device, init.device(), Map.of())) {
-        serve(served);
-        served.await();
+        // Closed in the meantime is an end like any other.
+        if (serve(served)) {
+          served.await();
+        }
       }
     } finally {
       end();
@@ -266,13 +268,11 @@ public final class LibUloop implements Closeable {
     }
   }
 
-  private void serve(Attachment served) throws ClosedChannelException {
+  private boolean serve(Attachment served) {
     lock.lock();
     try {
-      if (closing) {
-        throw new ClosedChannelException();
-      }
       attachment = served;
+      return !closing;
     } finally {
       lock.unlock();
     }

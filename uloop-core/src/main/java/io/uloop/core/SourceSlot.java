@@ -55,6 +55,11 @@ final class SourceSlot {
     this.expected = expected;
   }
 
+  /** What the source must be. */
+  SourceIdentity identity() {
+    return expected;
+  }
+
   /** Gives the open source, opening it if need be; blocks while that lasts. */
   BlockSource get() throws IOException {
     SourceChangedException gone = changed;

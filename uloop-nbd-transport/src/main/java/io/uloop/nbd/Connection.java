@@ -132,10 +132,14 @@ final class Connection implements EventLoop.Selectable {
     return encrypted;
   }
 
-  /** Puts TLS under all that follows the output so far. */
-  void startTls(NbdTls tls) {
-    LOG.log(Level.DEBUG, "TLS to come: {0}", tls);
-    finish();
+  /** Sends the output so far, and puts TLS under all that follows. */
+  void startTls(NbdTls tls) throws IOException {
+    if (flush(false) != OutputQueue.State.EMPTY) {
+      throw new IOException("a client does not take its 20 bytes");
+    }
+    link = new TlsLink(link, loop, tls, server.workers(), this::pump);
+    out.use(link);
+    encrypted = true;
   }
 
   /** Takes the handshake's result. */
@@ -183,11 +187,13 @@ final class Connection implements EventLoop.Selectable {
       }
       if (finished || (endOfStream && leftover == null)) {
         if (idle()) {
+          link.endOutput();
           close();
         }
         return;
       }
-      if (!readAndFeed()) {
+      if (!readAndFeed(round)) {
+        outState = link.flush() ? outState : OutputQueue.State.FULL;
         if (stopping && idle()) {
           link.endOutput();
           lingering = true;
@@ -214,7 +220,9 @@ final class Connection implements EventLoop.Selectable {
   }
 
   /** Lets the state machine have what was or is received; tells whether to go on at once. */
-  private boolean readAndFeed() throws IOException {
+  private static final boolean SKIP = Boolean.getBoolean("uloop.skip");
+
+  private boolean readAndFeed(int round) throws IOException {
     Transmission requests = transmission;
     ByteBuffer payload = requests == null || leftover != null ? null : requests.payloadTarget();
     if (requests != null && payload != null) {
@@ -226,6 +234,9 @@ final class Connection implements EventLoop.Selectable {
     }
     ByteBuffer in = loop.input();
     restoreLeftover(in);
+    if (!paused && round > 0 && SKIP && in.position() == 0) {
+      return false;
+    }
     if (!paused && !(!endOfStream && received(link.read(in)))) {
       if (endOfStream) {
         return true;
@@ -294,7 +305,9 @@ final class Connection implements EventLoop.Selectable {
       return;
     }
     int ops = 0;
-    if (outState == OutputQueue.State.FULL) {
+    if (link.busy()) {
+      ops = 0;
+    } else if (outState == OutputQueue.State.FULL) {
       ops = SelectionKey.OP_WRITE;
     } else if (lingering
         || (!endOfStream && !finished && !paused && outState == OutputQueue.State.EMPTY)) {
@@ -360,6 +373,7 @@ final class Connection implements EventLoop.Selectable {
       leftover = null;
       held.release();
     }
+    link.release();
     loop.remove(this);
     SocketChannel socket = channel;
     if (socket != null) {

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
-import java.io.Closeable;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -22,12 +21,11 @@ import java.util.concurrent.TimeUnit;
  *
  * <p><b>Source:</b> nbdfuse(1), setpriv(1), prctl(2) under PR_SET_PDEATHSIG.
  */
-final class FuseMount implements Closeable {
+final class FuseMount {
 
   private static final System.Logger LOG = System.getLogger(FuseMount.class.getName());
 
   private static final Duration READY = Duration.ofSeconds(20);
-  private static final Duration BUSY = Duration.ofSeconds(5);
   private static final long END_SECONDS = 5;
   private static final int MNT_DETACH = 2;
   private static final int MOST_ERROR_BYTES = 4096;
@@ -74,7 +72,7 @@ final class FuseMount implements Closeable {
       return mount;
     } catch (IOException e) {
       try {
-        mount.close();
+        mount.close(Duration.ZERO);
       } catch (IOException e2) {
         e.addSuppressed(e2);
       }
@@ -136,10 +134,9 @@ final class FuseMount implements Closeable {
    *
    * <p>If it stays open, the mount is taken from the tree and ends with its last user.
    */
-  @Override
-  public void close() throws IOException {
+  void close(Duration limit) throws IOException {
     try {
-      if (!KernelPoll.until(BUSY, () -> tryUnmount(0))) {
+      if (!KernelPoll.until(limit, () -> tryUnmount(0))) {
         LOG.log(System.Logger.Level.WARNING, () -> mountPoint + ": still open, detached lazily");
         tryUnmount(MNT_DETACH);
       }

@@ -2,6 +2,7 @@
 package io.uloop.nbd;
 
 import io.uloop.DeviceCapabilities;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
@@ -60,7 +61,7 @@ final class Handshake {
   }
 
   /** Takes what can be taken; leaves the beginning of what is not all there. */
-  void consume(ByteBuffer in) {
+  void consume(ByteBuffer in) throws IOException {
     while (!over) {
       int skipped = Math.min(skip, in.remaining());
       in.position(in.position() + skipped);
@@ -83,7 +84,7 @@ final class Handshake {
     return true;
   }
 
-  private boolean takeOption(ByteBuffer in) {
+  private boolean takeOption(ByteBuffer in) throws IOException {
     if (in.remaining() < OPTION_HEADER_BYTES) {
       return false;
     }
@@ -119,7 +120,7 @@ final class Handshake {
     return true;
   }
 
-  private void answer(int option, ByteBuffer data, ByteBuffer following) {
+  private void answer(int option, ByteBuffer data, ByteBuffer following) throws IOException {
     boolean plain = !connection.encrypted();
     if (option == Nbd.OPT_ABORT) {
       reply(option, Nbd.REP_ACK);
@@ -179,7 +180,7 @@ final class Handshake {
     }
   }
 
-  private void startTls(ByteBuffer data, ByteBuffer following) {
+  private void startTls(ByteBuffer data, ByteBuffer following) throws IOException {
     int option = Nbd.OPT_STARTTLS;
     Optional<NbdTls> tls = server.config().tls();
     Integer flags = clientFlags;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
+import io.uloop.DeviceInUseException;
 import io.uloop.DeviceTransport;
 import java.io.Closeable;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.List;
-import java.util.Set;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
@@ -134,12 +134,13 @@ final class KernelAttachment implements DeviceTransport.Attachment {
     Failures failures = new Failures();
     boolean forced = false;
     if (binding.attached()) {
-      NativeFd claim = claim();
-      forced = claim == null;
+      Optional<NativeFd> claim = claim();
+      forced = claim.isEmpty();
       closed = true;
       failures.run(() -> binding.device().calls().fsync(held));
       failures.run(held);
-      try (NativeFd open = claim != null ? claim : binding.device().open(KernelDevice.O_RDONLY)) {
+      try (NativeFd open =
+          claim.isPresent() ? claim.get() : binding.device().open(KernelDevice.O_RDONLY)) {
         failures.run(() -> binding.end(open));
       }
     } else {
@@ -163,49 +164,23 @@ final class KernelAttachment implements DeviceTransport.Attachment {
   /**
    * Claims the device, or refuses once.
    *
-   * @return the claim; null if the device is in use and the detach is forced
+   * @return the claim; empty if the device is in use and the detach is forced
    */
-  private @Nullable NativeFd claim() throws IOException {
+  private Optional<NativeFd> claim() throws IOException {
     KernelDevice device = binding.device();
-    NativeFd[] claim = new NativeFd[1];
-    boolean free =
-        KernelPoll.until(
-            refused ? Duration.ZERO : settings.detachWait(),
-            () -> {
-              claim[0] = tryClaim(device);
-              return claim[0] != null;
-            });
-    if (free) {
-      return claim[0];
-    }
-    List<String> holders = KernelHolders.of(device);
-    String who =
-        holders.isEmpty() ? "somebody this process cannot see" : String.join(", ", holders);
-    if (!refused) {
-      refused = true;
-      throw new IOException(
-          device + " is in use and stays attached: " + who + "; a second request forces");
-    }
-    LOG.log(System.Logger.Level.WARNING, () -> device + ": forced off while in use: " + who);
-    return null;
-  }
-
-  private static @Nullable NativeFd tryClaim(KernelDevice device) throws IOException {
-    NativeFd claim;
-    try {
-      claim = device.open(KernelDevice.O_RDONLY | KernelDevice.O_EXCL);
-    } catch (NativeException e) {
-      if (e.errno() == NativeException.EBUSY) {
-        return null;
-      }
-      throw e;
-    }
-    // An ordinary opener does not stand in the way of an exclusive one.
-    if (KernelHolders.openers(Set.of(device.path())).isEmpty()) {
+    Duration wait = refused ? Duration.ZERO : settings.detachWait();
+    Optional<NativeFd> claim = KernelClaim.take(device, wait);
+    if (claim.isPresent()) {
       return claim;
     }
-    claim.close();
-    return null;
+    String users = KernelClaim.users(device);
+    if (!refused) {
+      refused = true;
+      throw new DeviceInUseException(
+          device + " is in use and stays attached: " + users + "; a second request forces");
+    }
+    LOG.log(System.Logger.Level.WARNING, () -> device + ": forced off while in use: " + users);
+    return claim;
   }
 
   /** Runs every step, whatever the one before did, and throws the first failure at the end. */

@@ -25,7 +25,10 @@ final class KernelHolders {
 
   private KernelHolders() {}
 
-  /** Lists the users of a device and of its partitions, each as words; this process is left out. */
+  /**
+   * Lists the users of a device and of its partitions, each as words; this process and the one that
+   * serves the device are left out.
+   */
   static List<String> of(KernelDevice device) throws IOException {
     Set<String> names = names(device);
     Set<String> users = new LinkedHashSet<>();
@@ -45,7 +48,7 @@ final class KernelHolders {
         stacked.forEach(path -> users.add("device " + path.getFileName()));
       }
     }
-    users.addAll(openers(names));
+    users.addAll(openers(device, names));
     return new ArrayList<>(users);
   }
 
@@ -61,14 +64,19 @@ final class KernelHolders {
     return names;
   }
 
-  /** Lists processes that have the device open, as far as we may look. */
-  static List<String> openers(Set<String> names) throws IOException {
+  /** Lists processes that have the device itself open, as far as we may look. */
+  static List<String> openers(KernelDevice device) throws IOException {
+    return openers(device, Set.of(device.path()));
+  }
+
+  private static List<String> openers(KernelDevice device, Set<String> names) throws IOException {
     List<String> openers = new ArrayList<>();
     String self = Long.toString(ProcessHandle.current().pid());
+    String server = KernelRuntime.server(device.name()).orElse(self);
     try (DirectoryStream<Path> processes = Files.newDirectoryStream(PROC, "[0-9]*")) {
       for (Path process : processes) {
         String pid = process.getFileName().toString();
-        if (!pid.equals(self) && hasOpen(process.resolve("fd"), names)) {
+        if (!pid.equals(self) && !pid.equals(server) && hasOpen(process.resolve("fd"), names)) {
           openers.add("process " + pid + name(process).map(n -> " (" + n + ")").orElse(""));
         }
       }

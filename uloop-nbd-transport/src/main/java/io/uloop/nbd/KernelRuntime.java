@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -19,6 +20,7 @@ import java.util.Set;
  * <pre>
  *   /run/uloop/                   mode 0700
  *     attach-8123412345/          mode 0700, one for each attachment
+ *       pid                       the process
  *       sock                      where the server listens, for the kernel's links only
  *       fuse/disk                 the mount of a loop device
  *     nbd0 -> attach-8123412345   which attachment serves the device
@@ -32,6 +34,7 @@ final class KernelRuntime implements Closeable {
   private static final Path RUN = Path.of("/run");
   private static final Set<PosixFilePermission> PRIVATE =
       PosixFilePermissions.fromString("rwx------");
+  private static final String PID = "pid";
   private static final Duration PROBE = Duration.ofSeconds(2);
 
   private final Path base;
@@ -72,6 +75,20 @@ final class KernelRuntime implements Closeable {
     } catch (IOException e) {
       return false; // nobody listens there
     }
+  }
+
+  /** Gives the number of the process that serves the device, or did; empty if none ever did. */
+  static Optional<String> server(String deviceName) {
+    try {
+      return Optional.of(Files.readString(base().resolve(deviceName).resolve(PID)));
+    } catch (IOException e) {
+      return Optional.empty(); // not ours, or not ours to see
+    }
+  }
+
+  /** Tells whether a file is, or was, the mount of an attachment. */
+  static boolean isMount(Path file) {
+    return file.startsWith(base()) && file.endsWith("fuse/disk");
   }
 
   String socketPath() {

@@ -7,6 +7,7 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Map;
@@ -178,7 +179,7 @@ public final class KernelTransport implements DeviceTransport {
       return LoopBinding.attach(calls, target.index(), mount, readOnly, settings);
     } catch (IOException | RuntimeException e) {
       try {
-        mount.close();
+        mount.close(Duration.ZERO);
       } catch (IOException e2) {
         e.addSuppressed(e2);
       }

@@ -35,4 +35,12 @@ interface Link {
 
   /** Says that nothing more will be written. */
   void endOutput() throws IOException;
+
+  /** Tells whether another thread is at work, so that neither read nor write makes sense. */
+  default boolean busy() {
+    return false;
+  }
+
+  /** Gives back what is held; nothing is called afterwards. */
+  default void release() {}
 }

@@ -99,7 +99,7 @@ final class LoopBinding implements KernelBinding {
       configured.close();
       return KernelPoll.until(limit, () -> !isConfigured());
     } finally {
-      mount.close();
+      mount.close(limit);
     }
   }
 

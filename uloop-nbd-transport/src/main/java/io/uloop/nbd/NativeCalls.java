@@ -172,6 +172,11 @@ final class NativeCalls {
     check("fsync(" + fd + ")", () -> libc.fsync(fd.number()));
   }
 
+  /** Makes a number mean the same as another; for descriptors that nobody here owns. */
+  void dup2(int from, int to) throws NativeException {
+    check("dup2(" + from + ", " + to + ")", () -> libc.dup2(from, to));
+  }
+
   /** Calls ioctl with a number. */
   int ioctl(NativeFd fd, String name, long request, long argument) throws NativeException {
     return check(

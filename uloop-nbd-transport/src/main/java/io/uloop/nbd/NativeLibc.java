@@ -45,6 +45,8 @@ interface NativeLibc extends Library {
 
   int close(int fd);
 
+  int dup2(int oldFd, int newFd);
+
   int fsync(int fd);
 
   int ioctl(int fd, NativeLong request, Object... argument);

@@ -4,7 +4,10 @@ package io.uloop.nbd;
 import io.uloop.BlockDevice;
 import io.uloop.DeviceTransport;
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 
 /**
  * Offers a device over NBD at {@code unix:/path} or {@code tcp:host:port}.
@@ -20,6 +23,14 @@ import java.util.Map;
  *   <tr><td>{@code owner}</td><td>owner of the socket, {@code user:group}</td></tr>
  *   <tr><td>{@code allow-remote}</td><td>whether to listen beyond loopback without forced TLS; false
  *       unless set</td></tr>
+ *   <tr><td>{@code tls}</td><td>{@code off} (unless set), {@code on} (at the client's choice) or
+ *       {@code force}</td></tr>
+ *   <tr><td>{@code tls-certificates}</td><td>folder with keys, see {@link NbdTls#ofFolder}; then
+ *       {@code tls} is {@code force} unless set</td></tr>
+ *   <tr><td>{@code tls-verify-peer}</td><td>whether clients must show a certificate; false unless
+ *       set</td></tr>
+ *   <tr><td>{@code tls-clients}</td><td>names that a client's certificate may have, with commas
+ *       between them</td></tr>
  * </table>
  *
  * @since 0.1
@@ -41,6 +52,7 @@ public final class NbdTransport implements DeviceTransport {
     for (Map.Entry<String, String> property : properties.entrySet()) {
       apply(config, property.getKey(), property.getValue());
     }
+    tls(properties).ifPresent(config::tls);
     String name = properties.getOrDefault("export", "");
     String description = properties.getOrDefault("description", "");
     config.export(new NbdExport(name, device, description));
@@ -49,13 +61,38 @@ public final class NbdTransport implements DeviceTransport {
 
   private static void apply(NbdServerConfig.Builder config, String name, String value) {
     switch (name) {
-      case "export", "description" -> {} // Taken together, above.
+      case "export",
+          "description",
+          "tls",
+          "tls-certificates",
+          "tls-verify-peer",
+          "tls-clients" -> {} // Taken together.
       case "listing" -> config.listing(flag(name, value));
       case "mode" -> config.socketMode(mode(value));
       case "owner" -> config.socketOwner(value);
       case "allow-remote" -> config.allowRemote(flag(name, value));
       default -> throw new IllegalArgumentException("unknown property: name=" + name);
     }
+  }
+
+  private static Optional<NbdTls> tls(Map<String, String> properties) throws IOException {
+    String folder = properties.get("tls-certificates");
+    String use = properties.getOrDefault("tls", folder == null ? "off" : "force");
+    if (use.equals("off")) {
+      return Optional.empty();
+    }
+    if (folder == null || !(use.equals("on") || use.equals("force"))) {
+      throw new IllegalArgumentException(
+          "TLS is off, or on or force with tls-certificates: tls=" + use + " folder=" + folder);
+    }
+    String clients = properties.getOrDefault("tls-clients", "");
+    boolean verify = flag("tls-verify-peer", properties.getOrDefault("tls-verify-peer", "false"));
+    return Optional.of(
+        NbdTls.ofFolder(
+            Path.of(folder),
+            use.equals("force"),
+            verify,
+            clients.isEmpty() ? Set.of() : Set.of(clients.split(",", -1))));
   }
 
   private static boolean flag(String name, String value) {

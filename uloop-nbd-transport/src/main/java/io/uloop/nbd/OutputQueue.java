@@ -27,7 +27,7 @@ final class OutputQueue {
   }
 
   private final EventLoop loop;
-  private final Link link;
+  private Link link;
 
   /** {@link Segment}s and {@link Transfer}s; two kinds, told apart in {@link #flush}. */
   private final Deque<Object> queue = new ArrayDeque<>(4);
@@ -43,6 +43,11 @@ final class OutputQueue {
   OutputQueue(EventLoop loop, Link link) {
     this.loop = loop;
     this.link = link;
+  }
+
+  /** Sends what follows another way; the queue must be empty. */
+  void use(Link other) {
+    link = other;
   }
 
   boolean isEmpty() {
@@ -67,6 +72,11 @@ final class OutputQueue {
     return queue.isEmpty()
         ? Segment.CHUNK_BYTES
         : queue.peekLast() instanceof Segment last && last.open ? last.bytes.remaining() : 0;
+  }
+
+  /** Tells how much is in the only collecting buffer; 0 if there is more than that. */
+  int pending() {
+    return queue.size() == 1 && queue.getFirst() instanceof Segment only ? only.pending() : 0;
   }
 
   void add(Segment segment) {

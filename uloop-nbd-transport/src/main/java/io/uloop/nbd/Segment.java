@@ -58,6 +58,10 @@ final class Segment {
     return moved;
   }
 
+  int pending() {
+    return bytes.position() - sent;
+  }
+
   boolean allSent() {
     return sent == bytes.position();
   }

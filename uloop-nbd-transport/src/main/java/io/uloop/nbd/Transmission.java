@@ -33,6 +33,8 @@ final class Transmission {
   /** Reads up to this size are copied into the output; larger ones go around it. */
   static final int COPY_BYTES = Integer.getInteger("uloop.copy", 64 << 10);
 
+  static final int FLUSH_BYTES = Integer.getInteger("uloop.flush", 32 << 10);
+
   /** Room for any reply without data, the text of an error included. */
   private static final int SMALL_REPLY_BYTES = 512;
 
@@ -180,13 +182,15 @@ final class Transmission {
     return true;
   }
 
-  /** Gives the bytes that follow the header, wanted or not. */
+  /**
+   * Gives the bytes that follow the header, wanted or not.
+   *
+   * <p>A WRITE with extended headers must have PAYLOAD_LEN, but qemu's client leaves it out (seen
+   * in 10.0) and sends the payload all the same; qemu's server puts up with that too.
+   */
   private long payloadBytes() throws IOException {
-    boolean has =
-        style == ReplyStyle.EXTENDED
-            ? request.has(Nbd.CMD_FLAG_PAYLOAD_LEN)
-            : request.type == Nbd.CMD_WRITE;
-    if (!has) {
+    boolean flagged = style == ReplyStyle.EXTENDED && request.has(Nbd.CMD_FLAG_PAYLOAD_LEN);
+    if (request.type != Nbd.CMD_WRITE && !flagged) {
       return 0;
     }
     int most = Math.max(server.limits().payloadBytes(), Nbd.DEFAULT_MAX_PAYLOAD_BYTES);
@@ -226,8 +230,7 @@ final class Transmission {
     if (writing && (flags & Nbd.FLAG_READ_ONLY) != 0) {
       return Errno.EPERM;
     }
-    if ((request.type == Nbd.CMD_TRIM && (flags & Nbd.FLAG_SEND_TRIM) == 0)
-        || (request.type == Nbd.CMD_WRITE && extended && !request.has(Nbd.CMD_FLAG_PAYLOAD_LEN))) {
+    if (request.type == Nbd.CMD_TRIM && (flags & Nbd.FLAG_SEND_TRIM) == 0) {
       return Errno.EINVAL;
     }
     if (request.type == Nbd.CMD_WRITE_ZEROES) {
@@ -309,6 +312,9 @@ final class Transmission {
         return false;
       }
       if (copied(length)) {
+        if (out.pending() >= FLUSH_BYTES) {
+          connection.flush(true);
+        }
         return true;
       }
     }

@@ -7,6 +7,7 @@ import io.uloop.DeviceCapabilities;
 import io.uloop.DeviceStatistics;
 import io.uloop.Extent;
 import io.uloop.ReadCompletion;
+import io.uloop.SourceUnavailableException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -26,6 +27,9 @@ final class KernelTestDevice implements BlockDevice {
 
   /** Where reads are answered; a test sets one that waits. */
   volatile Executor executor = ForkJoinPool.commonPool();
+
+  /** Whether reads fail, as they do when the source is gone. */
+  volatile boolean failing;
 
   private KernelTestDevice(Path path, boolean writable) throws IOException {
     this.writable = writable;
@@ -74,6 +78,9 @@ final class KernelTestDevice implements BlockDevice {
     executor.execute(
         () -> {
           try {
+            if (failing) {
+              throw new SourceUnavailableException("gone for the test");
+            }
             read(offset, dst);
             completion.done(null);
           } catch (IOException | RuntimeException e) {

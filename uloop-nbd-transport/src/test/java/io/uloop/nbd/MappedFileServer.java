@@ -1,15 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
+import io.uloop.BlockDevice;
 import java.nio.file.Path;
 
-/** Serves a file to measure the server by itself: {@code IMAGE SOCKET [sendfile]}. */
+/**
+ * Serves a file, to measure the server by itself, or writable memory, to try clients on: {@code
+ * IMAGE|memory SOCKET [sendfile]}.
+ */
 final class MappedFileServer {
 
   private MappedFileServer() {}
 
   public static void main(String[] args) throws Exception {
-    MappedFileDevice device = new MappedFileDevice(Path.of(args[0]), args.length > 2);
+    BlockDevice device =
+        args[0].equals("memory")
+            ? new MemoryDevice(16 << 20)
+            : new MappedFileDevice(Path.of(args[0]), args.length > 2);
     NbdServer server =
         NbdServer.start(
             NbdServerConfig.builder()

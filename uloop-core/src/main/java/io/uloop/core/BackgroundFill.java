@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import io.uloop.SourceUnavailableException;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.Semaphore;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
+import java.util.function.BooleanSupplier;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The fetching of all that is absent, under way.
+ *
+ * <p>Walks the image from its beginning and reads what is absent in the background, a few pieces at
+ * a time; a reader's demand goes first. A source that is unavailable is asked again every few
+ * seconds; any other failure ends the work.
+ *
+ * <p><b>Threads:</b> any; one thread of its own, {@code uloop-fill-<name>}.
+ *
+ * @since 0.1
+ */
+public final class BackgroundFill {
+
+  private static final int PIECE_BYTES = 1 << 20;
+  private static final long RETRY_NANOS = TimeUnit.SECONDS.toNanos(3);
+
+  private final Geometry geometry;
+  private final BlockStore store;
+  private final MissPath misses;
+  private final long bytesPerSecond;
+  private final int fetches;
+  private final Semaphore slots;
+  private final BooleanSupplier deviceClosed;
+  private final CountDownLatch ended = new CountDownLatch(1);
+  private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
+  private volatile boolean cancelled;
+  private volatile boolean sourceDown;
+  private volatile @Nullable Thread thread;
+
+  BackgroundFill(
+      Geometry geometry,
+      BlockStore store,
+      MissPath misses,
+      long bytesPerSecond,
+      int fetches,
+      BooleanSupplier deviceClosed) {
+    if (bytesPerSecond < 1 || fetches < 1) {
+      throw new IllegalArgumentException(
+          "less than one: bytesPerSecond=" + bytesPerSecond + " fetches=" + fetches);
+    }
+    this.geometry = geometry;
+    this.store = store;
+    this.misses = misses;
+    this.bytesPerSecond = bytesPerSecond;
+    this.fetches = fetches;
+    this.slots = new Semaphore(fetches);
+    this.deviceClosed = deviceClosed;
+  }
+
+  void start(String name) {
+    Thread started = new Thread(this::run, name);
+    started.setDaemon(true);
+    thread = started;
+    started.start();
+  }
+
+  private void run() {
+    try {
+      long before;
+      do {
+        // A round that adds nothing (the volume is full, the cache bounded) is the last one.
+        before = store.presentBlocks();
+        walk();
+        slots.acquireUninterruptibly(fetches); // what is under way
+        slots.release(fetches);
+      } while (!store.complete() && !stopped() && (sourceDown || store.presentBlocks() > before));
+    } finally {
+      ended.countDown();
+    }
+  }
+
+  private boolean stopped() {
+    return cancelled || failure.get() != null || deviceClosed.getAsBoolean();
+  }
+
+  /** Goes through the image once. */
+  private void walk() {
+    long blocks = geometry.blocks();
+    long begun = System.nanoTime();
+    long bytes = 0;
+    long block = 0;
+    while ((block = store.present().nextClear(block, blocks)) < blocks && !stopped()) {
+      long from = geometry.startOf(block);
+      long gridEnd = (from / PIECE_BYTES + 1) * PIECE_BYTES;
+      long last =
+          store.present().nextSet(block, Math.min(blocks, geometry.firstBlockAtOrAfter(gridEnd)));
+      long to = geometry.endBefore(last);
+      slots.acquireUninterruptibly();
+      if (sourceDown) {
+        sourceDown = false;
+        LockSupport.parkNanos(this, RETRY_NANOS);
+      }
+      fetch(from, (int) (to - from));
+      bytes += to - from;
+      long due = begun + (long) (bytes / (double) bytesPerSecond * 1e9);
+      for (long left; (left = due - System.nanoTime()) > 0 && !stopped(); ) {
+        LockSupport.parkNanos(this, left);
+      }
+      block = last;
+    }
+  }
+
+  private void fetch(long from, int length) {
+    ByteBuffer unused = ByteBuffer.allocate(length);
+    misses.submitInBackground(
+        new PendingRead(
+            from,
+            unused,
+            cause -> {
+              if (cause instanceof SourceUnavailableException) {
+                sourceDown = true;
+              } else if (cause != null) {
+                failure.compareAndSet(null, cause);
+              }
+              slots.release();
+            }));
+  }
+
+  /**
+   * Stops; what is under way still lands. Returns at once.
+   *
+   * <p>Idempotent.
+   */
+  public void cancel() {
+    cancelled = true;
+    LockSupport.unpark(thread);
+  }
+
+  /**
+   * Waits until all is present, or the work was cancelled or ended with the device.
+   *
+   * @return whether all was present when it ended
+   * @throws InterruptedException if the thread is interrupted; the work goes on
+   * @throws IOException why it ended, if a fetch failed for good
+   */
+  public boolean await() throws InterruptedException, IOException {
+    ended.await();
+    Throwable cause = failure.get();
+    if (cause != null && !deviceClosed.getAsBoolean()) {
+      throw new IOException("fill ended: " + cause.getMessage(), cause);
+    }
+    return store.complete();
+  }
+}

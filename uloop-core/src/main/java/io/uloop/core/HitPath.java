@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import io.uloop.ByteRange;
+import io.uloop.Extent;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
+import java.nio.channels.WritableByteChannel;
+import java.util.ArrayList;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Reads what is present, on the reader's own thread.
+ *
+ * <p>A hit is: the ready bits tested, the bytes copied from the hot tier or the mapping, two
+ * counters bumped. No lock, no system call, no allocation; with a bounded cache, two more counters
+ * (the {@link ReaderGate}).
+ *
+ * <p>A block that is present but was not looked at since the open is verified first; one that turns
+ * out wrong is made absent, and the caller goes the way of a miss.
+ *
+ * <p><b>Threads:</b> any.
+ */
+final class HitPath {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
+
+  /** Longer reads are well served by the page cache. */
+  private static final int HOT_READ_BYTES = 16 * 1024;
+
+  /** How far one look for zeroes goes; a client that maps a whole disk asks again. */
+  private static final long EXTENT_SCAN_BYTES = 16 << 20;
+
+  private static final int MOST_EXTENTS = 1024;
+
+  private final Geometry geometry;
+  private final BlockStore store;
+  private final FetchTable table;
+  private final Counters counters;
+  private final ReadAhead readAhead;
+  private final CacheHealth health;
+
+  /** Blocks that were read ahead and that nobody has read yet. */
+  private final PagedBits unread;
+
+  private final @Nullable HotTier hot;
+
+  /** Both null unless the cache is bounded. */
+  private final @Nullable ReaderGate gate;
+
+  private final @Nullable Evictor evictor;
+
+  HitPath(
+      BlockStore store,
+      FetchTable table,
+      Counters counters,
+      ReadAhead readAhead,
+      CacheHealth health,
+      @Nullable HotTier hot,
+      @Nullable ReaderGate gate,
+      @Nullable Evictor evictor) {
+    this.geometry = store.geometry();
+    this.store = store;
+    this.table = table;
+    this.counters = counters;
+    this.readAhead = readAhead;
+    this.health = health;
+    this.unread = new PagedBits(geometry.blocks());
+    this.hot = hot;
+    this.gate = gate;
+    this.evictor = evictor;
+  }
+
+  /** Fills the buffer if all is present and right; the range is within the device, not empty. */
+  boolean read(long offset, ByteBuffer dst) throws IOException {
+    int length = dst.remaining();
+    long from = geometry.blockOf(offset);
+    long to = geometry.blockOf(offset + length - 1) + 1;
+    if (!store.isReady(from, to) && !verified(from, to)) {
+      return false;
+    }
+    long entered = enter();
+    try {
+      // Evicted since? Once inside the gate, what is ready stays readable.
+      if ((gate != null && !store.isReady(from, to)) || !copied(offset, dst, length, from, to)) {
+        return false;
+      }
+    } finally {
+      leave(entered);
+    }
+    hit(offset, length, from, to);
+    return true;
+  }
+
+  private boolean copied(long offset, ByteBuffer dst, int length, long from, long to)
+      throws IOException {
+    try {
+      int position = dst.position();
+      if (hot == null || length > HOT_READ_BYTES) {
+        store.copy(offset, dst, position, length);
+      } else if (!hot.copy(offset, dst, position, length)) {
+        store.copy(offset, dst, position, length);
+        hot.sighted(from, store.data());
+      }
+      dst.position(position + length);
+      return true;
+    } catch (ClosedChannelException e) {
+      throw e;
+    } catch (IOException e) {
+      unreadable(from, to, e);
+      return false;
+    }
+  }
+
+  /**
+   * Comes into the gate, if there is one; what is ready then is not punched until {@link #leave}.
+   */
+  long enter() {
+    return gate == null ? 0 : gate.enter();
+  }
+
+  void leave(long entered) {
+    if (gate != null) {
+      gate.leave(entered);
+    }
+  }
+
+  private void hit(long offset, long length, long from, long to) {
+    counters.hits.increment();
+    counters.bytesRead.add(length);
+    if (!store.complete()) {
+      readAhead.read(offset, length, false);
+    }
+    used(from, to);
+  }
+
+  /** Notes that blocks are read: for the evictor, and to see what read-ahead was good for. */
+  void used(long from, long to) {
+    if (evictor != null) {
+      evictor.used(from, to);
+    }
+    if (unread.nextSet(from, to) < to) {
+      long blocks = unread.clear(from, to);
+      counters.readAheadUsedBytes.add(blocks * geometry.blockSizeBytes());
+    }
+  }
+
+  /** Notes that blocks have come that nobody had asked for. */
+  void landedUnasked(long from, long to) {
+    counters.readAheadBytes.add((to - from) * geometry.blockSizeBytes());
+    unread.set(from, to);
+  }
+
+  /** Whether the blocks are all present and, looked at for the first time, right. */
+  private boolean verified(long from, long to) {
+    while (store.present().all(from, to)) {
+      long bad = store.verify(from, to);
+      if (bad < 0) {
+        return store.isReady(from, to);
+      }
+      heal(bad, false);
+    }
+    return false;
+  }
+
+  /** Looks at what is present of a range and was not looked at before; what is wrong is dropped. */
+  void verifySome(long from, long to) {
+    for (long bad; (bad = store.verify(from, to)) >= 0; ) {
+      if (!heal(bad, false)) {
+        return; // it is being fetched already
+      }
+    }
+  }
+
+  private boolean heal(long block, boolean evenIfReady) {
+    boolean healed = table.heal(block, evenIfReady);
+    if (healed) {
+      counters.healedBlocks.increment();
+    }
+    return healed;
+  }
+
+  /** Drops blocks whose bytes the cache volume does not give back, so that they are fetched. */
+  void unreadable(long from, long to, IOException cause) {
+    LOG.log(Level.WARNING, "{0}; fetched again", cause.getMessage());
+    for (long block = from; block < to; block++) {
+      heal(block, true);
+    }
+    health.failed(cause);
+  }
+
+  /** Holds every present block against its checksum; what is wrong is dropped. */
+  CachedDevice.Verification verifyAll(java.util.function.BooleanSupplier stop) {
+    long checked = 0;
+    long bad = 0;
+    long end = geometry.blocks();
+    for (long block = 0; (block = store.present().nextSet(block, end)) < end; block++) {
+      if (stop.getAsBoolean()) {
+        break;
+      }
+      long entered = enter();
+      try {
+        if (store.present().get(block)) {
+          checked++;
+          if (!store.verifyNow(block) && heal(block, true)) {
+            bad++;
+          }
+        }
+      } finally {
+        leave(entered);
+      }
+    }
+    return new CachedDevice.Verification(checked, bad);
+  }
+
+  long transferTo(long offset, long length, WritableByteChannel target) throws IOException {
+    long entered = enter();
+    long sent;
+    try {
+      long there = presentBytes(offset, length);
+      sent = there == 0 ? 0 : store.transferTo(offset, there, target);
+    } finally {
+      leave(entered);
+    }
+    if (sent > 0) {
+      hit(offset, sent, geometry.blockOf(offset), geometry.blockOf(offset + sent - 1) + 1);
+    }
+    return sent;
+  }
+
+  long presentBytes(long offset, long length) {
+    if (length == 0) {
+      return 0;
+    }
+    long from = geometry.blockOf(offset);
+    long to = geometry.blockOf(offset + length - 1) + 1;
+    long end = store.nextNotReady(from, to);
+    if (end < to && store.present().get(end)) {
+      verifySome(end, to);
+      end = store.nextNotReady(from, to);
+    }
+    return end == to ? length : Math.max(0, geometry.startOf(end) - offset);
+  }
+
+  /** See {@link io.uloop.BlockDevice#extents}. */
+  List<Extent> extents(long offset, long length) {
+    List<Extent> extents = new ArrayList<>();
+    long end = offset + length;
+    long lastBlock = geometry.firstBlockAtOrAfter(end);
+    long scanned = 0;
+    for (long at = offset;
+        at < end && scanned < EXTENT_SCAN_BYTES && extents.size() < MOST_EXTENTS; ) {
+      long block = geometry.blockOf(at);
+      boolean present = store.present().get(block);
+      long runEnd =
+          Math.min(
+              end,
+              geometry.endBefore(present ? block + 1 : store.present().nextSet(block, lastBlock)));
+      boolean zero = present && isZero(block, at, (int) (runEnd - at));
+      scanned += present ? runEnd - at : 0;
+      append(extents, at, runEnd, present, zero);
+      at = runEnd;
+    }
+    return extents;
+  }
+
+  /** Whether bytes of a present block are zeroes; a block that is not verified says nothing. */
+  private boolean isZero(long block, long offset, int length) {
+    verifySome(block, block + 1);
+    long entered = enter();
+    try {
+      return store.isReady(block, block + 1) && store.data().isZero(offset, length);
+    } catch (IOException e) {
+      return false; // a read of it will say why
+    } finally {
+      leave(entered);
+    }
+  }
+
+  private static void append(
+      List<Extent> extents, long from, long to, boolean present, boolean zero) {
+    int last = extents.size() - 1;
+    if (last >= 0) {
+      Extent before = extents.get(last);
+      if (before.present() == present && before.zero() == zero) {
+        extents.set(last, new Extent(new ByteRange(before.range().start(), to), present, zero));
+        return;
+      }
+    }
+    extents.add(new Extent(new ByteRange(from, to), present, zero));
+  }
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import io.uloop.BlockSource;
+import io.uloop.SourceChangedException;
+import io.uloop.SourceUnavailableException;
+import io.uloop.UloopException;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Makes reads wait for fetches, and ends them.
+ *
+ * <p>The planning of a read happens on the reader's thread and never blocks on the source; what
+ * waits is a {@link PendingRead}. Fetches run on the {@link Fetcher}'s threads and come back here
+ * to store what they got ({@link #store}) and when they fail ({@link #failed}): then each read that
+ * waits is failed with the same cause, or, if asking for less may help, planned once more for just
+ * its own blocks.
+ *
+ * <p><b>Threads:</b> any. No lock of its own; see {@link FetchTable}.
+ */
+final class MissPath implements FetchRun.Context {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
+  private static final long SOURCE_POLL_NANOS = TimeUnit.MILLISECONDS.toNanos(250);
+
+  private final Geometry geometry;
+  private final BlockStore store;
+  private final FetchTable table;
+  private final Counters counters;
+  private final SourceSlot source;
+  private final CacheHealth health;
+  private final Committer committer;
+  private final @Nullable Evictor evictor;
+  private final long sourceWaitNanos;
+
+  // Set once, before the first read: these three and this class know each other.
+  private @Nullable Fetcher fetcher;
+  private @Nullable HitPath hits;
+  private @Nullable ReadAhead readAhead;
+  private volatile boolean closed;
+
+  MissPath(
+      BlockStore store,
+      FetchTable table,
+      Counters counters,
+      SourceSlot source,
+      CacheHealth health,
+      Committer committer,
+      @Nullable Evictor evictor,
+      long sourceWaitNanos) {
+    this.geometry = store.geometry();
+    this.store = store;
+    this.table = table;
+    this.counters = counters;
+    this.source = source;
+    this.health = health;
+    this.committer = committer;
+    this.evictor = evictor;
+    this.sourceWaitNanos = sourceWaitNanos;
+  }
+
+  void connect(Fetcher workers, HitPath hitPath, ReadAhead ahead) {
+    fetcher = workers;
+    hits = hitPath;
+    readAhead = ahead;
+  }
+
+  /** From now on reads that fail are failed as closed. */
+  void close() {
+    closed = true;
+  }
+
+  /** Takes a read that was not a hit to its end, now or later. */
+  void submit(PendingRead read) {
+    if (plan(read, FetchTable.Want.DEMAND, true)) {
+      Objects.requireNonNull(readAhead).read(read.offset(), read.end() - read.offset(), true);
+      finishPlanning(read);
+    }
+  }
+
+  /** As {@link #submit}, but after all that readers wait for. */
+  void submitInBackground(PendingRead read) {
+    if (plan(read, FetchTable.Want.BACKGROUND, false)) {
+      finishPlanning(read);
+    }
+  }
+
+  private void finishPlanning(PendingRead read) {
+    Objects.requireNonNull(fetcher).wake();
+    read.partDone();
+  }
+
+  /** Plans a whole read; false if it was put off (and will come back by itself) or failed. */
+  private boolean plan(PendingRead read, FetchTable.Want want, boolean count) {
+    long from = geometry.blockOf(read.offset());
+    long to = geometry.blockOf(read.end() - 1) + 1;
+    HitPath present = Objects.requireNonNull(hits);
+    present.verifySome(from, to);
+    Runnable again =
+        () -> {
+          if (plan(read, want, count)) {
+            finishPlanning(read);
+          }
+        };
+    FetchTable.Want now =
+        want == FetchTable.Want.DEMAND && health.isFailing() ? FetchTable.Want.EXACT : want;
+    FetchTable.Outcome outcome = plan(read, from, to, now, again);
+    if (outcome == FetchTable.Outcome.LATER || outcome == FetchTable.Outcome.CLOSED) {
+      return false;
+    }
+    if (count) {
+      switch (outcome) {
+        case READY -> counters.hits.increment();
+        case JOINED -> counters.joins.increment();
+        default -> counters.misses.increment();
+      }
+      counters.bytesRead.add(read.end() - read.offset());
+      present.used(from, to);
+    }
+    return true;
+  }
+
+  /** Plans some blocks of a read and copies the ready ones; the caller holds a part of it. */
+  private FetchTable.Outcome plan(
+      PendingRead read, long from, long to, FetchTable.Want want, Runnable again) {
+    HitPath present = Objects.requireNonNull(hits);
+    long entered = present.enter();
+    try {
+      List<long[]> ready = new ArrayList<>(2);
+      FetchTable.Outcome outcome = table.plan(read, from, to, ready, want, again);
+      if (outcome == FetchTable.Outcome.CLOSED) {
+        read.fail(new ClosedChannelException());
+        return outcome;
+      }
+      for (long[] run : ready) {
+        long start = Math.max(read.offset(), geometry.startOf(run[0]));
+        long end = Math.min(read.end(), geometry.startOf(run[1]));
+        try {
+          read.copy(store, start, end);
+        } catch (IOException e) {
+          present.unreadable(run[0], run[1], e);
+          // Made absent just now; nobody evicts it while we are in the gate.
+          outcome = plan(read, run[0], run[1], FetchTable.Want.EXACT, again);
+        }
+      }
+      return outcome;
+    } finally {
+      present.leave(entered);
+    }
+  }
+
+  /** Begins background fetches for what is absent in a range; gives how many bytes were begun. */
+  long beginBackground(long from, long to) {
+    if (closed || health.isFailing()) {
+      return 0;
+    }
+    long begun = table.planBackground(geometry.blockOf(from), geometry.firstBlockAtOrAfter(to));
+    if (begun > 0) {
+      Objects.requireNonNull(fetcher).wake();
+    }
+    return begun;
+  }
+
+  @Override
+  public BlockSource source() throws IOException {
+    long begun = System.nanoTime();
+    while (true) {
+      try {
+        return source.get();
+      } catch (SourceUnavailableException e) {
+        if (closed || System.nanoTime() - begun >= sourceWaitNanos) {
+          throw e;
+        }
+        LockSupport.parkNanos(this, SOURCE_POLL_NANOS);
+      }
+    }
+  }
+
+  @Override
+  public boolean store(BlockStore.Writer writer, long block, ByteBuffer bytes) {
+    if (health.isFailing() || !room(bytes.remaining())) {
+      return false;
+    }
+    try {
+      writer.store(block, bytes);
+      health.succeeded();
+      return true;
+    } catch (IOException e) {
+      health.failed(e);
+      return false;
+    }
+  }
+
+  /** Whether the limit leaves room to store so many bytes; asks for an eviction in time. */
+  private boolean room(long bytes) {
+    Evictor bounded = evictor;
+    if (bounded == null) {
+      return true;
+    }
+    boolean fits = bounded.mayStore(bytes);
+    if (fits) {
+      bounded.stored(bytes);
+    }
+    if (bounded.wanted()) {
+      committer.hurry();
+    }
+    return fits;
+  }
+
+  @Override
+  public void landedUnasked(long from, long to) {
+    Objects.requireNonNull(hits).landedUnasked(from, to);
+  }
+
+  @Override
+  public void failed(Fetch fetch, List<Fetch.Part> parts, Throwable cause) {
+    if (cause instanceof SourceChangedException gone) {
+      source.changed(gone);
+    }
+    if (parts.isEmpty() && !(cause instanceof FetchRun.Cancelled)) {
+      LOG.log(Level.DEBUG, "{0} failed with nobody waiting: {1}", fetch, cause.getMessage());
+    }
+    boolean again =
+        !closed
+            && (cause instanceof FetchRun.Cancelled
+                || (!fetch.narrow && FetchRun.mayBePartial(cause)));
+    Throwable shown = shown(cause);
+    for (Fetch.Part part : parts) {
+      if (again) {
+        planAgain(part, fetch.background ? FetchTable.Want.BACKGROUND : FetchTable.Want.EXACT);
+      } else {
+        part.read().fail(shown);
+      }
+    }
+    if (again && !parts.isEmpty()) {
+      Objects.requireNonNull(fetcher).wake();
+    }
+  }
+
+  /** Plans a part of a read once more, for its own blocks alone. */
+  private void planAgain(Fetch.Part part, FetchTable.Want want) {
+    FetchTable.Outcome outcome =
+        plan(
+            part.read(),
+            part.from(),
+            part.to(),
+            want,
+            () -> {
+              planAgain(part, want);
+              Objects.requireNonNull(fetcher).wake();
+            });
+    if (outcome != FetchTable.Outcome.LATER) {
+      part.read().partDone();
+    }
+  }
+
+  private Throwable shown(Throwable cause) {
+    if (closed) {
+      return new ClosedChannelException();
+    }
+    if (cause instanceof UloopException || !(cause instanceof IOException io)) {
+      return cause;
+    }
+    return new SourceUnavailableException(
+        source.identity().uri() + ": " + Objects.requireNonNullElse(io.getMessage(), io.toString()),
+        io);
+  }
+}
