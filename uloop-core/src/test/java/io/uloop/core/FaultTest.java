@@ -28,7 +28,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 @Timeout(120)
 class FaultTest {
 
-  private static final int SIZE = (3 << 20) + 777;
+  private static final int SIZE = (1 << 21) + 777;
 
   @RegisterExtension final Guard guard = new Guard();
   @TempDir Path dir;
@@ -51,6 +51,10 @@ class FaultTest {
     return (bounded ? builder.maxCacheBytes(1 << 20) : builder).open();
   }
 
+  private static FaultStorage faulty() {
+    return new FaultStorage(new LocalStorage()).unforced();
+  }
+
   private void assertRead(CachedDevice device, int offset, int length) throws IOException {
     ByteBuffer dst = ByteBuffer.allocate(length);
     device.read(offset, dst);
@@ -67,7 +71,7 @@ class FaultTest {
       throws IOException {
     List<IOException> failures = new ArrayList<>();
     try (CachedDevice device = open(storage, checksums, bounded)) {
-      for (int offset = 0; offset + 400_000 < SIZE; offset += 500_000) {
+      for (int offset = 0; offset + 400_000 < SIZE; offset += 400_000) {
         assertRead(device, offset, 400_000);
         assertRead(device, offset, 10_000);
         try {
@@ -85,12 +89,9 @@ class FaultTest {
   @ParameterizedTest
   @CsvSource({
     "EIO, true, false",
-    "EIO, false, false",
-    "EIO, true, true",
-    "ENOSPC, true, false",
+    "EIO, false, true",
     "ENOSPC, true, true",
-    "SHORT, true, false",
-    "SHORT, false, true"
+    "SHORT, true, false"
   })
   void everyStep_failsOnce_nothingLeaksAndNothingWrongIsServed(
       Fault fault, boolean checksums, boolean bounded) throws Exception {
@@ -101,16 +102,16 @@ class FaultTest {
     int step = 0;
     for (boolean reached = true; reached; step++) {
       newPair(step);
-      if (step % 2 == 1) {
-        try (CachedDevice device = open(new LocalStorage(), checksums, bounded)) {
+      if (random.nextBoolean()) {
+        try (CachedDevice device = open(faulty(), checksums, bounded)) {
           assertRead(device, 50_000, 700_000);
         }
       }
-      FaultStorage faulty = new FaultStorage(new LocalStorage());
-      if (step % 4 < 2) {
+      FaultStorage faulty = faulty();
+      if (random.nextBoolean()) {
         faulty.unmappable();
       }
-      faulty.failStep(step / 4, fault);
+      faulty.failStep(step, fault);
 
       List<IOException> failures = live(faulty, checksums, bounded);
 
@@ -141,7 +142,7 @@ class FaultTest {
 
   /** What is left must open, and whatever it serves must be right. */
   private boolean readAgain(boolean checksums) throws IOException {
-    try (CachedDevice device = open(new LocalStorage(), checksums, false)) {
+    try (CachedDevice device = open(faulty(), checksums, false)) {
       assertRead(device, 0, SIZE);
       return true;
     } catch (io.uloop.CacheMismatchException e) {
@@ -155,7 +156,7 @@ class FaultTest {
     guard.expectWarnings("reads pass through to the source");
     random.nextBytes(image);
     newPair(0);
-    FaultStorage faulty = new FaultStorage(new LocalStorage());
+    FaultStorage faulty = faulty();
     try (CachedDevice device = open(faulty, true, false)) {
       assertRead(device, 0, 100_000);
       faulty.failAlways(step -> step.startsWith("write c"), fault);
@@ -182,7 +183,7 @@ class FaultTest {
     guard.expectWarnings("commit failed");
     random.nextBytes(image);
     newPair(0);
-    FaultStorage faulty = new FaultStorage(new LocalStorage());
+    FaultStorage faulty = faulty();
     try (CachedDevice device = open(faulty, true, false)) {
       faulty.failAlways(step -> step.equals("force c"), Fault.EIO);
       assertRead(device, 0, 100_000);
@@ -210,16 +211,17 @@ class FaultTest {
     guard.expectWarnings("");
     random.nextBytes(image);
     newPair(0);
-    try (CachedDevice device = open(new LocalStorage(), true, false)) {
+    try (CachedDevice device = open(faulty(), true, false)) {
       assertRead(device, 0, SIZE);
       try (java.io.RandomAccessFile file =
           new java.io.RandomAccessFile(pair.cacheFile().toFile(), "rw")) {
-        for (int round = 0; round < 40; round++) {
-          file.setLength(random.nextInt(SIZE));
-          for (int i = 0; i < 200; i++) {
-            int length = 1 + random.nextInt(20_000);
-            assertRead(device, random.nextInt(SIZE - length), length);
-          }
+        for (int round = 0; round < 60; round++) {
+          // The part beyond is read at once, as the fetch of a part would make the rest a hole.
+          int end = (1 + random.nextInt(SIZE / 4096 - 2)) * 4096;
+          file.setLength(end);
+          assertRead(device, random.nextInt(end + 1), 0);
+          assertRead(device, end, SIZE - end);
+          assertRead(device, 0, SIZE);
         }
       }
     }
