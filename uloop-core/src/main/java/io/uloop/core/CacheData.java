@@ -54,6 +54,7 @@ final class CacheData {
       } else {
         try {
           dst.put(index + done, segment, within, n);
+          deliverFault();
         } catch (InternalError e) {
           throw unreadable(at, n, e);
         }
@@ -69,6 +70,15 @@ final class CacheData {
     } catch (IOException e) {
       throw PairFailures.of(file.path(), "read of " + length + " bytes at " + offset, e);
     }
+  }
+
+  /**
+   * Makes the error of an access that faulted just now be thrown here, not wherever this thread
+   * next enters the JVM: compiled code goes on with whatever bytes it got. The JVM throws it at the
+   * return from a native method (JDK 21 and later do), and this is a cheap one.
+   */
+  private void deliverFault() {
+    boolean unused = Thread.holdsLock(segments);
   }
 
   private IOException unreadable(long at, int n, InternalError fault) {
@@ -87,7 +97,9 @@ final class CacheData {
       return Zeroes.only(copy, 0, length);
     }
     try {
-      return Zeroes.only(segment, within, length);
+      boolean zero = Zeroes.only(segment, within, length);
+      deliverFault();
+      return zero;
     } catch (InternalError e) {
       throw unreadable(offset, length, e);
     }
