@@ -31,6 +31,7 @@ final class Origin {
   private final Circuit circuit;
   private volatile @Nullable Generation pinned;
   private volatile boolean leftOut;
+  private volatile boolean everRedirected;
   private volatile boolean preconditions = true;
   private volatile Place place;
 
@@ -81,11 +82,15 @@ final class Origin {
     rebuild();
   }
 
-  /** Goes back to the first URL, and tells whether a redirect had led away from it. */
+  /**
+   * Goes back to the first URL.
+   *
+   * @return whether a redirect ever led away from it, so that asking it again may help; not whether
+   *     one does just now, since another reader may have come back already
+   */
   boolean forgetRedirects() {
-    boolean redirected = place.redirected();
     place = placeOf(first, false, validator());
-    return redirected;
+    return everRedirected;
   }
 
   /** Asks for new credentials after those of renewal {@code seen} were refused; tells whether. */
@@ -168,6 +173,9 @@ final class Origin {
       Exchange answer = transport.send(to, method, range, attempt);
       if (!isRedirect(answer.status())) {
         if (hops > 0) {
+          if (to.redirected()) {
+            everRedirected = true;
+          }
           place = to;
         }
         return answer;

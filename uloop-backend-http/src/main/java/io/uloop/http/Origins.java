@@ -5,6 +5,7 @@ import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -143,9 +144,10 @@ final class Origins {
   /**
    * Leaves one out after it refused or had another image.
    *
-   * @return whether another is left to ask
+   * @param refused those that refused the present read, this one among them
+   * @return whether there is another that may still give the bytes, even if it is down just now
    */
-  boolean leaveOut(Origin origin, AttemptFailure failure) {
+  boolean leaveOut(Origin origin, AttemptFailure failure, Set<Origin> refused) {
     if (single()) {
       return false;
     }
@@ -155,7 +157,6 @@ final class Origins {
     } else {
       origin.circuit().open(Answers.LONGEST_RETRY_AFTER.toNanos());
     }
-    boolean left = otherThan(origin) != null;
     LOG.log(
         System.Logger.Level.WARNING,
         () ->
@@ -164,7 +165,7 @@ final class Origins {
                 + (forGood ? "" : " for a while")
                 + ": "
                 + failure.what());
-    return left;
+    return all.stream().anyMatch(other -> !other.leftOut() && !refused.contains(other));
   }
 
   /** Makes all waiting readers look whether they are still wanted. */
