@@ -49,6 +49,9 @@ final class BlockStore {
 
   private final Runnable onDirty;
 
+  /** How often written data was lost, as it could not be forced. */
+  private final AtomicLong losses = new AtomicLong();
+
   /**
    * Over an open pair.
    *
@@ -239,6 +242,7 @@ final class BlockStore {
      * @throws IOException if the volume fails or is full; no block is marked then
      */
     void store(long firstBlock, ByteBuffer bytes) throws IOException {
+      long lossesBefore = losses.get();
       ByteBuffer view = bytes.duplicate();
       int base = bytes.position();
       int limit = bytes.limit();
@@ -263,6 +267,11 @@ final class BlockStore {
         sums.write();
       }
       mark(firstBlock, block);
+      if (losses.get() != lossesBefore) {
+        // What was written may be lost, and the committer may have looked before the bits were set.
+        clear(firstBlock, block);
+        throw new IOException(name() + ": force failed while blocks were stored");
+      }
     }
 
     private void write(ByteBuffer view, int from, int to, long firstBlock, int base)
@@ -301,6 +310,14 @@ final class BlockStore {
   private void dirty(long fromBlock, long toBlock) {
     dirtyPages.set(fromBlock / PagedBits.PAGE_BITS, (toBlock - 1) / PagedBits.PAGE_BITS + 1);
     onDirty.run();
+  }
+
+  /**
+   * Says that data written before may be lost; then comes {@link #withdraw} for each page that has
+   * changes.
+   */
+  void lost() {
+    losses.incrementAndGet();
   }
 
   /**

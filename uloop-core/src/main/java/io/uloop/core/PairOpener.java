@@ -115,6 +115,9 @@ final class PairOpener {
         }
       } else {
         every = false;
+        if (plan.make) {
+          deleteChecksums(); // they are of what the pair held before
+        }
       }
       checkPairing(plan, cache.file(), crc, every);
       Sidecar sidecar =
@@ -353,6 +356,15 @@ final class PairOpener {
     } catch (IOException e) {
       throw PairFailures.of(paths.checksumFile(), "open", e);
     }
+  }
+
+  private void deleteChecksums() throws IOException {
+    try {
+      storage.delete(paths.checksumFile());
+    } catch (IOException e) {
+      throw PairFailures.of(paths.checksumFile(), "delete", e);
+    }
+    forceDirectory(paths.checksumFile());
   }
 
   private void forceDirectory(Path file) throws IOException {

@@ -109,12 +109,14 @@ record Sidecar(
       }
     }
     try {
+      long size = Long.parseLong(required(values, "size"));
+      int blockSizeBytes = Integer.parseInt(required(values, "block-size"));
       return new Sidecar(
           new SourceIdentity(
               required(values, "uri"),
-              Long.parseLong(required(values, "size")),
+              size,
               Optional.ofNullable(values.get("validator")).map(Sidecar::validator)),
-          Integer.parseInt(required(values, "block-size")),
+          new Geometry(size, blockSizeBytes).blockSizeBytes(),
           required(values, "cache-file"),
           required(values, "checksums").equals("all"),
           Optional.of(required(values, "bitmap"))
