@@ -6,6 +6,7 @@ import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -119,9 +120,11 @@ final class BlockStore {
   /**
    * Verifies the blocks of a range that are present but were not looked at since the open.
    *
+   * @param right told each block that is right; makes it ready ({@link #setReady}) unless it was
+   *     made absent meanwhile
    * @return the first block whose bytes are wrong or cannot be read, or -1 if there is none
    */
-  long verify(long fromBlock, long toBlock) {
+  long verify(long fromBlock, long toBlock, LongConsumer right) {
     if (checksums == null) {
       return -1;
     }
@@ -136,9 +139,14 @@ final class BlockStore {
       if (!verify(block, bytes)) {
         return block;
       }
-      ready.set(block, block + 1);
+      right.accept(block);
     }
     return -1;
+  }
+
+  /** Lets readers use a block, which must be present; the caller holds it against being cleared. */
+  void setReady(long block) {
+    ready.set(block, block + 1);
   }
 
   /** Verifies one block that is present, looked at before or not; true if checksums are off. */

@@ -85,30 +85,30 @@ final class PairOpener {
       bitmap = lock(paths.bitmapFile());
       cache = lock(paths.cacheFile());
       // Names first: content that is durable under a name that is not would be half a pair.
-      storage.forceDirectory(paths.bitmapFile().toAbsolutePath().getParent());
-      storage.forceDirectory(paths.cacheFile().toAbsolutePath().getParent());
+      forceDirectory(paths.bitmapFile());
+      forceDirectory(paths.cacheFile());
       Plan plan = plan(identity, blockSizeBytes, bitmap.file(), cache.file());
       Geometry geometry = plan.geometry;
       if (plan.make) {
         empty(paths.bitmapFile(), bitmap.file(), geometry.bitmapFileBytes());
         empty(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
-      } else if (cache.file().size() < geometry.cacheFileBytes()) {
+      } else if (size(cache.file()) < geometry.cacheFileBytes()) {
         resize(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
       }
       PagedBits present = new PagedBits(geometry.blocks());
-      int crc = plan.make ? 0 : load(bitmap.file(), present);
+      int crc = plan.make ? 0 : PairFiles.load(bitmap.file(), present);
       boolean every = plan.make || plan.everyBlockHasChecksum;
       if (useChecksums) {
-        checksums = storage.open(paths.checksumFile(), Storage.Mode.CREATE);
+        checksums = openChecksums();
         long bytes = geometry.blocks() * Integer.BYTES;
         if (plan.make) {
           empty(paths.checksumFile(), checksums, bytes);
-        } else if (checksums.size() != bytes) {
+        } else if (size(checksums) != bytes) {
           LOG.log(
-              checksums.size() == 0 ? Level.DEBUG : Level.WARNING,
+              size(checksums) == 0 ? Level.DEBUG : Level.WARNING,
               "{0}: is {1} bytes, expected {2}; begun anew",
               paths.checksumFile(),
-              checksums.size(),
+              size(checksums),
               bytes);
           empty(paths.checksumFile(), checksums, bytes);
           every = false;
@@ -125,8 +125,8 @@ final class PairOpener {
               every,
               Optional.empty(),
               "uloop " + Version.text());
-      storage.forceDirectory(paths.bitmapFile().toAbsolutePath().getParent());
-      storage.forceDirectory(paths.cacheFile().toAbsolutePath().getParent());
+      forceDirectory(paths.bitmapFile());
+      forceDirectory(paths.cacheFile());
       try {
         storage.replace(paths.sidecarFile(), sidecar.toBytes());
       } catch (IOException e) {
@@ -240,21 +240,21 @@ final class PairOpener {
   private List<String> sizeDifferences(Geometry geometry, Storage.File bitmap, Storage.File cache)
       throws IOException {
     List<String> differences = new ArrayList<>();
-    if (bitmap.size() != geometry.bitmapFileBytes()) {
+    if (size(bitmap) != geometry.bitmapFileBytes()) {
       differences.add(
           "bitmap file "
               + paths.bitmapFile()
               + " is "
-              + bitmap.size()
+              + size(bitmap)
               + " bytes, expected "
               + geometry.bitmapFileBytes());
     }
-    if (cache.size() != geometry.cacheFileBytes()) {
+    if (size(cache) != geometry.cacheFileBytes()) {
       differences.add(
           "cache file "
               + paths.cacheFile()
               + " is "
-              + cache.size()
+              + size(cache)
               + " bytes, expected "
               + geometry.cacheFileBytes());
     }
@@ -264,8 +264,8 @@ final class PairOpener {
   /** Whether files without a sidecar are a legacy pair of this image; false if there are none. */
   private boolean adopt(Geometry geometry, Storage.File bitmap, Storage.File cache)
       throws IOException {
-    long bitmapBytes = bitmap.size();
-    long cacheBytes = cache.size();
+    long bitmapBytes = size(bitmap);
+    long cacheBytes = size(cache);
     if (bitmapBytes == 0 && cacheBytes == 0) {
       return false;
     }
@@ -283,7 +283,7 @@ final class PairOpener {
     }
     if (bitmapFits && cacheBytes == 0) {
       PagedBits bits = new PagedBits(geometry.blocks());
-      load(bitmap, bits);
+      PairFiles.load(bitmap, bits);
       if (bits.count() == 0) {
         return false;
       }
@@ -347,19 +347,37 @@ final class PairOpener {
     LOG.log(Level.WARNING, "{0}; each block is verified before its first use", what);
   }
 
+  private Storage.File openChecksums() throws IOException {
+    try {
+      return storage.open(paths.checksumFile(), Storage.Mode.CREATE);
+    } catch (IOException e) {
+      throw PairFailures.of(paths.checksumFile(), "open", e);
+    }
+  }
+
+  private void forceDirectory(Path file) throws IOException {
+    Path directory = file.toAbsolutePath().getParent();
+    try {
+      storage.forceDirectory(directory);
+    } catch (IOException e) {
+      throw PairFailures.of(directory == null ? file : directory, "force of the directory", e);
+    }
+  }
+
+  /** A file's size; the failure names the file. */
+  static long size(Storage.File file) throws IOException {
+    try {
+      return file.size();
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "look at the size", e);
+    }
+  }
+
   private PairLock lock(Path file) throws IOException {
     try {
       return PairLock.open(storage, file, Storage.Mode.CREATE);
     } catch (IOException e) {
       throw PairFailures.of(file, "open", e);
-    }
-  }
-
-  private int load(Storage.File bitmap, PagedBits present) throws IOException {
-    try {
-      return PairFiles.load(bitmap, present);
-    } catch (IOException e) {
-      throw PairFailures.of(paths.bitmapFile(), "read", e);
     }
   }
 

@@ -45,7 +45,7 @@ interface Storage {
   void delete(Path path) throws IOException;
 
   /** An open file; positional I/O only. Any thread, except that {@link #close} comes last. */
-  interface File extends AutoCloseable {
+  interface File extends java.io.Closeable {
     /** Where the file is, for messages. */
     Path path();
 

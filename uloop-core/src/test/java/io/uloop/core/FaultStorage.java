@@ -5,6 +5,7 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.WritableByteChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,6 +29,7 @@ final class FaultStorage implements Storage {
 
   private final Storage below;
   private boolean mappable = true;
+  private boolean forcing = true;
 
   // Guarded by this.
   private final List<String> steps = new ArrayList<>();
@@ -43,6 +45,12 @@ final class FaultStorage implements Storage {
   /** Refuses to map files, so that all reads are steps. */
   FaultStorage unmappable() {
     mappable = false;
+    return this;
+  }
+
+  /** Leaves the forces out, which cost much and do nothing that a test could see. */
+  FaultStorage unforced() {
+    forcing = false;
     return this;
   }
 
@@ -118,13 +126,19 @@ final class FaultStorage implements Storage {
   @Override
   public void replace(Path path, byte[] content) throws IOException {
     step("replace", path);
-    below.replace(path, content);
+    if (forcing) {
+      below.replace(path, content);
+    } else {
+      Files.write(path, content);
+    }
   }
 
   @Override
   public void forceDirectory(Path directory) throws IOException {
     step("forceDirectory", directory);
-    below.forceDirectory(directory);
+    if (forcing) {
+      below.forceDirectory(directory);
+    }
   }
 
   @Override
@@ -187,7 +201,9 @@ final class FaultStorage implements Storage {
     @Override
     public void force() throws IOException {
       step("force", path());
-      file.force();
+      if (forcing) {
+        file.force();
+      }
     }
 
     @Override
