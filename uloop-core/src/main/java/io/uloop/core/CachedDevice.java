@@ -411,7 +411,7 @@ public final class CachedDevice implements BlockDevice {
         hot.close();
       }
       if (failures.isEmpty()) {
-        attempt(failures, files::sealBitmap);
+        seal();
       }
       attempt(failures, files::close);
     } finally {
@@ -422,6 +422,15 @@ public final class CachedDevice implements BlockDevice {
       IOException first = failures.get(0);
       failures.stream().skip(1).forEach(first::addSuppressed);
       throw first;
+    }
+  }
+
+  /** A pair that is not sealed is as after a crash, which is no reason for a close to fail. */
+  private void seal() {
+    try {
+      files.sealBitmap();
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "{0}; the pair is left as after a crash", e.getMessage());
     }
   }
 

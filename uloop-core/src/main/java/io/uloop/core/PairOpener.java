@@ -132,10 +132,9 @@ final class PairOpener {
               "uloop " + Version.text());
       forceDirectory(paths.bitmapFile());
       forceDirectory(paths.cacheFile());
-      try {
-        storage.replace(paths.sidecarFile(), sidecar.toBytes());
-      } catch (IOException e) {
-        throw PairFailures.of(paths.sidecarFile(), "write", e);
+      // One that says the same already (after a crash) needs no room on a full volume.
+      if (!sidecar.equals(plan.found)) {
+        writeSidecar(sidecar);
       }
       PairFiles files =
           new PairFiles(
@@ -373,6 +372,14 @@ final class PairOpener {
       return storage.open(paths.checksumFile(), Storage.Mode.CREATE);
     } catch (IOException e) {
       throw PairFailures.of(paths.checksumFile(), "open", e);
+    }
+  }
+
+  private void writeSidecar(Sidecar sidecar) throws IOException {
+    try {
+      storage.replace(paths.sidecarFile(), sidecar.toBytes());
+    } catch (IOException e) {
+      throw PairFailures.of(paths.sidecarFile(), "write", e);
     }
   }
 
