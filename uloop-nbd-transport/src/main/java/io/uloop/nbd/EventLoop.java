@@ -56,6 +56,10 @@ final class EventLoop implements Runnable {
   private @Nullable Segment spare;
   private final Set<Connection> connections = new LinkedHashSet<>();
   private final List<Connection> dirty = new ArrayList<>();
+
+  /** Keys that get no events until the next sweep. */
+  private final List<SelectionKey> resting = new ArrayList<>();
+
   private boolean stopping;
 
   /** Set when nobody runs the tasks any more; whoever adds one then runs it (it only releases). */
@@ -144,6 +148,16 @@ final class EventLoop implements Runnable {
     List.copyOf(connections).forEach(action);
   }
 
+  /** Leaves a listening socket alone for a while, as accepting fails; on the loop. */
+  void rest(SelectionKey accepting) {
+    accepting.interestOps(0);
+    resting.add(accepting);
+  }
+
+  private static void wake(SelectionKey accepting) {
+    accepting.interestOps(SelectionKey.OP_ACCEPT);
+  }
+
   /** Ends all connections in order, and then the loop; on the loop. */
   void stop() {
     stopping = true;
@@ -161,13 +175,16 @@ final class EventLoop implements Runnable {
     try {
       while (!(stopping && connections.isEmpty())) {
         long tick = stopping ? STOP_SWEEP_MILLIS : SWEEP_MILLIS;
-        selector.select(EventLoop::ready, connections.isEmpty() ? 0 : tick);
+        boolean timeless = connections.isEmpty() && resting.isEmpty();
+        selector.select(EventLoop::ready, timeless ? 0 : tick);
         awake.set(false);
         runTasks();
         long now = System.nanoTime();
         if (now - nextSweep >= 0) {
           nextSweep = now + tick * 1_000_000;
           forEachConnection(c -> c.sweep(now));
+          resting.stream().filter(SelectionKey::isValid).forEach(EventLoop::wake);
+          resting.clear();
         }
       }
     } catch (IOException | RuntimeException | Error e) {

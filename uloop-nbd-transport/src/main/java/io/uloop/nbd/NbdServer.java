@@ -148,6 +148,12 @@ public final class NbdServer implements Closeable {
         socket = listener.channel().accept();
       } catch (ClosedChannelException e) {
         return; // The server stops.
+      } catch (IOException e) {
+        // No descriptors left, most likely; the client waits in the backlog for better times.
+        LOG.log(Level.WARNING, "cannot accept: " + e.getMessage());
+        EventLoop accepting = loops.get(0);
+        accepting.rest(listener.channel().keyFor(accepting.selector()));
+        return;
       }
       if (socket == null) {
         return;
