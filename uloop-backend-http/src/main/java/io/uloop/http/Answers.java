@@ -153,7 +153,7 @@ final class Answers {
     Duration wait = retryAfter(answer.header("Retry-After"), Instant.now());
     return new AttemptFailure(
         Kind.UNREACHABLE,
-        wait.isZero() ? line : line + ", Retry-After " + wait.toSeconds() + " s",
+        wait.isZero() ? line : line + ", Retry-After " + (wait.toMillis() + 999) / 1000 + " s",
         null,
         wait);
   }

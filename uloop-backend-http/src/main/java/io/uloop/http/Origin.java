@@ -31,6 +31,8 @@ final class Origin {
   private final Circuit circuit;
   private volatile @Nullable Generation pinned;
   private volatile boolean leftOut;
+  private volatile boolean passedOver;
+  private volatile long passedOverUntil;
   private volatile boolean everRedirected;
   private volatile boolean preconditions = true;
   private volatile Place place;
@@ -67,6 +69,16 @@ final class Origin {
   /** Says that this is not to be asked any more. */
   void leaveOut() {
     leftOut = true;
+  }
+
+  /** Says that others are to be asked first for a time. */
+  void passOver(long nanos) {
+    passedOverUntil = System.nanoTime() + nanos;
+    passedOver = true;
+  }
+
+  boolean passedOver() {
+    return passedOver && passedOverUntil - System.nanoTime() > 0;
   }
 
   boolean leftOut() {

@@ -225,10 +225,8 @@ final class FetchTable {
       }
       from = to;
     }
-    if (inBackground) {
-      work.signal();
-    } else {
-      work.signalAll();
+    work.signalAll();
+    if (!inBackground) {
       makeRoom();
     }
   }

@@ -8,7 +8,9 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -115,13 +117,16 @@ final class PairOpener {
         }
       } else {
         every = false;
+        if (plan.make) {
+          deleteChecksums(); // they are of what the pair held before
+        }
       }
       checkPairing(plan, cache.file(), crc, every);
       Sidecar sidecar =
           new Sidecar(
               plan.identity,
               geometry.blockSizeBytes(),
-              cache.file().key(),
+              markedKey(cache.file()),
               every,
               Optional.empty(),
               "uloop " + Version.text());
@@ -142,6 +147,22 @@ final class PairOpener {
         closeAll(checksums, cache, bitmap);
       }
     }
+  }
+
+  /** What tells this cache file from any other, also from one that got its inode after it. */
+  private static String cacheKey(Storage.File cache) throws IOException {
+    String mark = cache.mark();
+    return mark == null ? cache.key() : cache.key() + ":" + mark;
+  }
+
+  /** The same of a file that is given a mark if it has none and can have one. */
+  private static String markedKey(Storage.File cache) throws IOException {
+    if (cache.mark() == null) {
+      byte[] random = new byte[8];
+      new SecureRandom().nextBytes(random);
+      cache.setMark(HexFormat.of().formatHex(random));
+    }
+    return cacheKey(cache);
   }
 
   private static void closeAll(@Nullable AutoCloseable... opened) {
@@ -325,7 +346,7 @@ final class PairOpener {
       return;
     }
     List<String> doubts = new ArrayList<>();
-    compare(doubts, "cache file (device:inode)", found.cacheFileKey(), cache.key());
+    compare(doubts, "cache file (device:inode:mark)", found.cacheFileKey(), cacheKey(cache));
     found
         .bitmapChecksum()
         .ifPresent(
@@ -353,6 +374,15 @@ final class PairOpener {
     } catch (IOException e) {
       throw PairFailures.of(paths.checksumFile(), "open", e);
     }
+  }
+
+  private void deleteChecksums() throws IOException {
+    try {
+      storage.delete(paths.checksumFile());
+    } catch (IOException e) {
+      throw PairFailures.of(paths.checksumFile(), "delete", e);
+    }
+    forceDirectory(paths.checksumFile());
   }
 
   private void forceDirectory(Path file) throws IOException {

@@ -9,6 +9,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Predicate;
 
 /** Fails one step of its choice, or all steps of a kind, of the storage below it. */
@@ -31,6 +33,8 @@ final class FaultStorage implements Storage {
   private boolean mappable = true;
   private boolean forcing = true;
 
+  private final Map<String, Runnable> hook = new ConcurrentHashMap<>();
+
   // Guarded by this.
   private final List<String> steps = new ArrayList<>();
   private int failing = -1;
@@ -52,6 +56,11 @@ final class FaultStorage implements Storage {
   FaultStorage unforced() {
     forcing = false;
     return this;
+  }
+
+  /** Runs something, once, before a step such as {@code force c} is done or fails. */
+  void before(String step, Runnable what) {
+    hook.put(step, what);
   }
 
   /** Makes step number {@code step}, counted from now on, fail once. */
@@ -90,7 +99,15 @@ final class FaultStorage implements Storage {
     }
   }
 
-  private synchronized Fault turn(String what, Path path) {
+  private Fault turn(String what, Path path) {
+    Runnable first = hook.remove(what + " " + path.getFileName());
+    if (first != null) {
+      first.run();
+    }
+    return counted(what, path);
+  }
+
+  private synchronized Fault counted(String what, Path path) {
     String step = what + " " + path.getFileName();
     boolean fails = steps.size() == failing || always.test(step);
     steps.add(step);
