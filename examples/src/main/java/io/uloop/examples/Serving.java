@@ -4,6 +4,7 @@ package io.uloop.examples;
 import io.uloop.BlockDevice;
 import io.uloop.DeviceInUseException;
 import io.uloop.DeviceTransport.Attachment;
+import io.uloop.nbd.SdNotify;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -62,6 +63,19 @@ final class Serving implements AutoCloseable {
           out.println("ready " + attachment.place() + " " + deviceSize());
           out.flush();
         });
+    tellSystemd(attachment);
+  }
+
+  /** A service that cannot be reported still serves. */
+  private void tellSystemd(Attachment attachment) {
+    if (System.getenv("NOTIFY_SOCKET") == null) {
+      return;
+    }
+    try {
+      SdNotify.fromEnvironment().ready("serving " + attachment.place());
+    } catch (IOException e) {
+      err.println(program + ": " + LaunchCommand.oneLine(e));
+    }
   }
 
   private long deviceSize() {

@@ -48,6 +48,13 @@ final class LocalStorage implements Storage {
     try (FileOutputStream out = new FileOutputStream(fresh.toFile())) {
       out.write(content);
       out.getFD().sync();
+    } catch (IOException e) {
+      try {
+        Files.deleteIfExists(fresh);
+      } catch (IOException e2) {
+        e.addSuppressed(e2);
+      }
+      throw e;
     }
     Files.move(fresh, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     forceDirectory(path.toAbsolutePath().getParent());
