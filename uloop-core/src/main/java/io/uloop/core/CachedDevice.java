@@ -83,10 +83,11 @@ public final class CachedDevice implements BlockDevice {
     int fetchBytes = open == null ? Builder.USUAL_FETCH_BYTES : open.preferredFetchBytes();
     long unit = Math.max(1, settings.fetchBytes / geometry.blockSizeBytes());
     long most = Math.max(unit, fetchBytes / geometry.blockSizeBytes());
+    FetchUnit fetchUnit = new FetchUnit(unit, counters);
     this.table =
         new FetchTable(
             store,
-            new FetchTable.Shape(unit, most, most, unit / 4),
+            new FetchTable.Shape(fetchUnit, most, most, unit / 4),
             Math.max(1, Math.min(parallelism, Builder.MOST_FETCHES)));
     ReaderGate gate = null;
     if (settings.maxCacheBytes == Long.MAX_VALUE) {
@@ -104,7 +105,8 @@ public final class CachedDevice implements BlockDevice {
             health,
             committer,
             evictor,
-            settings.sourceWait.toNanos());
+            settings.sourceWait.toNanos(),
+            fetchUnit);
     this.fetcher = new Fetcher(table, () -> new FetchRun(table, store, counters, misses), name);
     ReadAhead readAhead =
         new ReadAhead(geometry.sizeBytes(), settings.readAheadMaxBytes, misses::beginBackground);

@@ -31,7 +31,7 @@ import org.jspecify.annotations.Nullable;
 final class FetchTable {
 
   /** How planning is done; all in blocks. */
-  record Shape(long unit, long maxFetch, long maxBackground, long bridge) {}
+  record Shape(FetchUnit unit, long maxFetch, long maxBackground, long bridge) {}
 
   private final BlockStore store;
   private final Shape shape;
@@ -190,15 +190,15 @@ final class FetchTable {
       return new long[] {block, end};
     }
     PagedBits present = store.present();
-    long gridStart = block - block % shape.unit;
+    long unit = shape.unit.blocks();
+    long gridStart = block - block % unit;
     Map.Entry<Long, Fetch> before = inFlight.lowerEntry(block);
     long low = before == null ? gridStart : Math.max(gridStart, before.getValue().end);
     long start = block;
     while (start > low && !present.get(start - 1) && !isEvicting(start - 1)) {
       start--;
     }
-    long gridEnd =
-        Math.min((end + shape.unit - 1) / shape.unit * shape.unit, store.geometry().blocks());
+    long gridEnd = Math.min((end + unit - 1) / unit * unit, store.geometry().blocks());
     long high = nextInFlight(end, gridEnd);
     while (end < high && !present.get(end) && !isEvicting(end)) {
       end++;

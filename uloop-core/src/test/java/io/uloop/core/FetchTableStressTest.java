@@ -119,7 +119,9 @@ class FetchTableStressTest {
     try (PairFiles files =
         opener.open(new io.uloop.SourceIdentity("memory:", blocks * 512L, Optional.empty()), 512)) {
       BlockStore store = new BlockStore(files, () -> {});
-      FetchTable table = new FetchTable(store, new FetchTable.Shape(8, 64, 64, 2), 4);
+      FetchTable table =
+          new FetchTable(
+              store, new FetchTable.Shape(new FetchUnit(8, new Counters()), 64, 64, 2), 4);
       AtomicIntegerArray owned = new AtomicIntegerArray(blocks);
       AtomicInteger submitted = new AtomicInteger();
       AtomicInteger ended = new AtomicInteger();
