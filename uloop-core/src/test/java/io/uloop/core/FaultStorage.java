@@ -241,6 +241,17 @@ final class FaultStorage implements Storage {
     }
 
     @Override
+    public String mark() throws IOException {
+      return file.mark();
+    }
+
+    @Override
+    public void setMark(String mark) throws IOException {
+      step("setMark", path());
+      file.setMark(mark);
+    }
+
+    @Override
     public ByteBuffer map(long position, long length) throws IOException {
       if (!mappable) {
         return null;
