@@ -47,10 +47,6 @@ final class Origin {
     this.place = placeOf(first, false, Optional.empty());
   }
 
-  HttpUrl url() {
-    return first;
-  }
-
   Circuit circuit() {
     return circuit;
   }

@@ -434,6 +434,20 @@ final class HttpFaultTest {
     }
   }
 
+  @ParameterizedTest
+  @EnumSource(
+      value = Lie.class,
+      names = {"CHUNKED", "CLOSE_DELIMITED", "ODD_CASE", "EARLY_HINTS", "OLD_VERSION"})
+  void open_unusualButRight_opensAndReads(Lie lie) throws IOException {
+    origin.when(request -> !request.head(), lie);
+
+    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
+      ByteBuffer dst = ByteBuffer.allocate(5000);
+      other.read(77, dst);
+      assertThat(dst.array()).isEqualTo(expected(77, 5000));
+    }
+  }
+
   @Test
   void open_headHasAnotherSize_theRangeIsBelieved() throws IOException {
     origin.when(

@@ -264,6 +264,9 @@ final class LocalFile implements Storage.File {
         if (!Files.exists(path) || !key(path).equals(key)) {
           throw new NoSuchFileException(path + ": removed or replaced while in use");
         }
+        // It counts as closed as soon as the closing begins; this waits for the end of that, when
+        // the JDK has forgotten its lock.
+        file.getChannel().close();
         RandomAccessFile again = new RandomAccessFile(path.toFile(), "rw");
         try {
           if (locked && again.getChannel().tryLock() == null) {

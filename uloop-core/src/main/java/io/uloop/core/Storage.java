@@ -77,12 +77,10 @@ interface Storage {
      * A mark that was put on the file and goes with it, not with its inode's number; null if there
      * is none, or the file system has no such thing.
      */
-    default @Nullable String mark() throws IOException {
-      return null;
-    }
+    @Nullable String mark() throws IOException;
 
     /** Marks the file, durably; does nothing where that cannot be. */
-    default void setMark(String mark) throws IOException {}
+    void setMark(String mark) throws IOException;
 
     /** Maps a part read-only; null if this storage cannot, and then {@link #read} must do. */
     @Nullable ByteBuffer map(long position, long length) throws IOException;

@@ -77,6 +77,9 @@ final class Connection implements EventLoop.Selectable {
   /** Whether no more requests are taken. */
   private boolean finished;
 
+  /** Whether the loop will pump this after the tasks at hand. */
+  private boolean dirty;
+
   private boolean encrypted;
   private boolean lingering;
   private boolean closed;
@@ -154,6 +157,18 @@ final class Connection implements EventLoop.Selectable {
   /** Takes no more requests; closes when what runs is answered. */
   void finish() {
     finished = true;
+  }
+
+  /** Remembers to be pumped; false if it does so already. */
+  boolean becomesDirty() {
+    boolean first = !dirty;
+    dirty = true;
+    return first;
+  }
+
+  void pumpDirty() {
+    dirty = false;
+    pump();
   }
 
   @Override

@@ -455,6 +455,7 @@ final class Transmission {
 
   /** Gives back what is held; what runs gives its own back when it ends. */
   void close() {
+    server.budget().forget(resume);
     Payload receiving = payload;
     if (receiving != null) {
       payload = null;
