@@ -96,7 +96,11 @@ final class LocalFile implements Storage.File {
     } catch (IOException e) {
       return; // as above
     }
-    channel().force(true);
+    steadily(
+        channel -> {
+          channel.force(true); // attributes, too
+          return true;
+        });
   }
 
   private @Nullable UserDefinedFileAttributeView attributes() {

@@ -159,7 +159,11 @@ final class PairOpener {
     if (cache.mark() == null) {
       byte[] random = new byte[8];
       new SecureRandom().nextBytes(random);
-      cache.setMark(HexFormat.of().formatHex(random));
+      try {
+        cache.setMark(HexFormat.of().formatHex(random));
+      } catch (IOException e) {
+        throw PairFailures.of(cache.path(), "mark", e);
+      }
     }
     return cacheKey(cache);
   }

@@ -247,6 +247,7 @@ final class FaultStorage implements Storage {
 
     @Override
     public void setMark(String mark) throws IOException {
+      step("setMark", path());
       file.setMark(mark);
     }
 

@@ -18,8 +18,6 @@ import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.condition.EnabledForJreRange;
-import org.junit.jupiter.api.condition.JRE;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -243,26 +241,5 @@ class FaultTest {
       return;
     }
     throw new AssertionError("the flush did not fail");
-  }
-
-  @Test
-  @EnabledForJreRange(min = JRE.JAVA_21) // JDK 17 reports a fault in a mapping too late
-  void cacheFile_cutShortUnderADevice_isNeverServedAsAnythingElse() throws Exception {
-    guard.expectWarnings("");
-    random.nextBytes(image);
-    newPair(0);
-    try (CachedDevice device = open(faulty(), true, false)) {
-      assertRead(device, 0, SIZE);
-      try (java.io.RandomAccessFile file =
-          new java.io.RandomAccessFile(pair.cacheFile().toFile(), "rw")) {
-        for (int round = 0; round < 60; round++) {
-          // The part beyond is read at once, as the fetch of a part would make the rest a hole.
-          int end = (1 + random.nextInt(SIZE / 4096 - 2)) * 4096;
-          file.setLength(end);
-          assertRead(device, end, SIZE - end);
-          assertRead(device, 0, SIZE);
-        }
-      }
-    }
   }
 }

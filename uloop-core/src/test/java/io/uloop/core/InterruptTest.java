@@ -92,6 +92,15 @@ class InterruptTest {
   }
 
   @Test
+  void open_makingThePairOnAnInterruptedThread_works() throws Exception {
+    Thread.currentThread().interrupt();
+    try (CachedDevice device = open()) {
+      assertThat(Thread.interrupted()).isTrue();
+      assertRead(device, 5, 100_000);
+    }
+  }
+
+  @Test
   void openAndFlush_onAnInterruptedThread_work() throws Exception {
     fillPair();
     Thread.currentThread().interrupt();
