@@ -123,8 +123,12 @@ launch() {
   local program=$1
   shift
   : > launcher.out
+  # With job control: without, a shell starts background programs with SIGINT ignored, and a JVM
+  # respects that.
+  set -m
   "$java" -jar "$target/$program.jar" "$@" > launcher.out 2> launcher.err &
   launcher=$!
+  set +m
   pids+=("$launcher")
   local deadline=$((SECONDS + 30))
   until grep -q '^ready ' launcher.out; do
@@ -138,9 +142,14 @@ launch() {
 stop() {
   local status=0
   kill "-${1:-TERM}" "$launcher"
+  wait_for 30 ended "$launcher"
   wait "$launcher" || status=$?
   equal "exit status after SIG${1:-TERM}" 0 "$status"
   equal "standard error" "" "$(cat launcher.err)"
+}
+
+ended() {
+  ! kill -0 "$1" 2> /dev/null || grep -q '^State:.Z' "/proc/$1/status"
 }
 
 # The sha256 of the whole export.

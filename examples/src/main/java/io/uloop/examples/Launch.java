@@ -56,6 +56,7 @@ final class Launch {
       Attachment attachment =
           DeviceTransports.attach(device, command.device, deviceProperties(device));
       serving.ready(attachment);
+      QuietCompiler.begin();
       if (!command.verbose) {
         LaunchLog.show(System.Logger.Level.WARNING);
       }
@@ -81,6 +82,7 @@ final class Launch {
         CachedDevice.builder(() -> sources.open(uri, options))
             .pair(pair)
             .offline(command.offline)
+            .sourceWait(command.timeout())
             .whenDifferent(command.recreate ? WhenDifferent.RECREATE : WhenDifferent.FAIL);
     long block = LaunchOptions.bytes("--block-size", command.blockSize);
     if (block > 0) {

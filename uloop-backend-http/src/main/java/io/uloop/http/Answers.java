@@ -117,7 +117,10 @@ final class Answers {
 
   private static AttemptFailure unsatisfied(Exchange answer, Generation pinned)
       throws AttemptFailure {
-    pinnedIfSaid(answer, pinned);
+    // An error need not carry a validator; one that does may tell of a change.
+    if (pinned.isSaidBy(answer)) {
+      pinned.check(answer);
+    }
     String value = answer.header("Content-Range");
     ContentRange range = value == null ? null : ContentRange.parse(value).orElse(null);
     if (range != null && range.total() >= 0 && range.total() != pinned.size()) {
@@ -125,13 +128,6 @@ final class Answers {
     }
     return new AttemptFailure(
         Kind.PROTOCOL, "416 for a range within the image's " + pinned.size() + " bytes");
-  }
-
-  // An error need not carry the validator; if it does, it may tell of a change.
-  private static void pinnedIfSaid(Exchange answer, Generation pinned) throws AttemptFailure {
-    if (answer.header("ETag") != null && answer.header("Last-Modified") != null) {
-      pinned.check(answer);
-    }
   }
 
   /** Turns a status that gives no bytes into the failure that it means. */
@@ -157,7 +153,7 @@ final class Answers {
     Duration wait = retryAfter(answer.header("Retry-After"), Instant.now());
     return new AttemptFailure(
         Kind.UNREACHABLE,
-        wait.isZero() ? line : line + ", Retry-After " + wait.toSeconds() + " s",
+        wait.isZero() ? line : line + ", Retry-After " + (wait.toMillis() + 999) / 1000 + " s",
         null,
         wait);
   }

@@ -80,9 +80,9 @@ final class AttemptFailure extends Exception {
     Throwable cause = getCause();
     return switch (kind) {
       case UNREACHABLE, BROKEN -> new SourceUnavailableException(message, cause);
-      case PROTOCOL -> new SourceProtocolException(message, cause);
+      case PROTOCOL, PRECONDITION -> new SourceProtocolException(message, cause);
       case NO_RANGES, UNAUTHORIZED, GONE, REFUSED -> new SourceRefusedException(message, cause);
-      case CHANGED, PRECONDITION -> new SourceChangedException(message, cause);
+      case CHANGED -> new SourceChangedException(message, cause);
     };
   }
 }

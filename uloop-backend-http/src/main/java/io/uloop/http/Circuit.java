@@ -110,19 +110,6 @@ final class Circuit {
     }
   }
 
-  /** Keeps readers away for a time. */
-  void open(long nanos) {
-    lock.lock();
-    try {
-      open = true;
-      probing = false;
-      openUntil = nanoTime.getAsLong() + nanos;
-      changed.signalAll();
-    } finally {
-      lock.unlock();
-    }
-  }
-
   /**
    * Says that the server answered.
    *

@@ -21,6 +21,8 @@ final class Exchange implements AutoCloseable {
   // than a new connection does.
   private static final int MOST_DISCARDED_BYTES = 16 * 1024;
 
+  private static final long DISCARD_MILLIS = 1000;
+
   private final Transport transport;
   private final Transport.Lease lease;
   private final ClassicHttpResponse response;
@@ -96,6 +98,7 @@ final class Exchange implements AutoCloseable {
       return;
     }
     try {
+      socketTimeout(DISCARD_MILLIS);
       InputStream body = body();
       body.skipNBytes(length);
       reuse();

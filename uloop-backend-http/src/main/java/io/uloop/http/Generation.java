@@ -121,6 +121,13 @@ record Generation(long size, Optional<Validator> validator, Set<String> marks) {
             + Text.printable(value));
   }
 
+  /** Tells whether an answer has a header of the kind that {@link #check} compares. */
+  boolean isSaidBy(Exchange answer) {
+    return validator.isPresent()
+        && answer.header(validator.get().kind() == Validator.Kind.ETAG ? "ETag" : "Last-Modified")
+            != null;
+  }
+
   /** Says that the size is another one. */
   AttemptFailure otherSize(long actual) {
     return new AttemptFailure(

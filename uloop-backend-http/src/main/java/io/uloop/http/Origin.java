@@ -31,6 +31,9 @@ final class Origin {
   private final Circuit circuit;
   private volatile @Nullable Generation pinned;
   private volatile boolean leftOut;
+  private volatile boolean passedOver;
+  private volatile long passedOverUntil;
+  private volatile boolean everRedirected;
   private volatile boolean preconditions = true;
   private volatile Place place;
 
@@ -42,10 +45,6 @@ final class Origin {
     this.transport = transport;
     this.circuit = circuit;
     this.place = placeOf(first, false, Optional.empty());
-  }
-
-  HttpUrl url() {
-    return first;
   }
 
   Circuit circuit() {
@@ -68,6 +67,16 @@ final class Origin {
     leftOut = true;
   }
 
+  /** Says that others are to be asked first for a time. */
+  void passOver(long nanos) {
+    passedOverUntil = System.nanoTime() + nanos;
+    passedOver = true;
+  }
+
+  boolean passedOver() {
+    return passedOver && passedOverUntil - System.nanoTime() > 0;
+  }
+
   boolean leftOut() {
     return leftOut;
   }
@@ -81,11 +90,15 @@ final class Origin {
     rebuild();
   }
 
-  /** Goes back to the first URL, and tells whether a redirect had led away from it. */
+  /**
+   * Goes back to the first URL.
+   *
+   * @return whether a redirect ever led away from it, so that asking it again may help; not whether
+   *     one does just now, since another reader may have come back already
+   */
   boolean forgetRedirects() {
-    boolean redirected = place.redirected();
     place = placeOf(first, false, validator());
-    return redirected;
+    return everRedirected;
   }
 
   /** Asks for new credentials after those of renewal {@code seen} were refused; tells whether. */
@@ -168,6 +181,9 @@ final class Origin {
       Exchange answer = transport.send(to, method, range, attempt);
       if (!isRedirect(answer.status())) {
         if (hops > 0) {
+          if (to.redirected()) {
+            everRedirected = true;
+          }
           place = to;
         }
         return answer;

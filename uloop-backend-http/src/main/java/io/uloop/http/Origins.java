@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
+import io.uloop.SourceUnavailableException;
 import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.util.List;
+import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -22,6 +26,9 @@ import org.jspecify.annotations.Nullable;
 final class Origins {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
+
+  // How long one that refused comes last.
+  private static final long PASSED_OVER_NANOS = TimeUnit.SECONDS.toNanos(30);
 
   private final List<Origin> all;
   private final HttpSourceConfig config;
@@ -55,7 +62,7 @@ final class Origins {
         Generation generation = new Opening(origin, config, watchdog).probe();
         origin.pin(generation);
         return generation;
-      } catch (io.uloop.SourceUnavailableException e) {
+      } catch (SourceUnavailableException e) {
         if (first == null) {
           first = e;
         } else {
@@ -66,14 +73,15 @@ final class Origins {
         }
       }
     }
-    throw java.util.Objects.requireNonNull(first);
+    throw Objects.requireNonNull(first);
   }
 
   /**
    * Chooses whom to ask: the first in order that may be asked now, else the one that may be asked
-   * soonest.
+   * soonest. One that refused lately comes last, but is not kept from being asked: a refusal that
+   * was a mistake must not stop a device.
    *
-   * @param avoid the one that failed just now; chosen only if there is no other
+   * @param avoid the one that failed just now; chosen only if the others are down
    */
   Origin choose(@Nullable Origin avoid) {
     if (single()) {
@@ -87,7 +95,10 @@ final class Origins {
       }
       long wait = origin.circuit().nanosUntilAdmission();
       if (origin.equals(avoid)) {
-        wait = Math.max(wait, 1) + Circuit.FIRST_OPEN_NANOS;
+        wait += Circuit.FIRST_OPEN_NANOS;
+      }
+      if (origin.passedOver()) {
+        wait += PASSED_OVER_NANOS;
       }
       if (wait < soonest) {
         soonest = wait;
@@ -100,7 +111,10 @@ final class Origins {
   /** Gives another one that may be asked at once; null if there is none. */
   @Nullable Origin otherThan(Origin origin) {
     for (Origin other : all) {
-      if (!other.equals(origin) && !other.leftOut() && other.circuit().nanosUntilAdmission() == 0) {
+      if (!other.equals(origin)
+          && !other.leftOut()
+          && !other.passedOver()
+          && other.circuit().nanosUntilAdmission() == 0) {
         return other;
       }
     }
@@ -120,7 +134,14 @@ final class Origins {
     if (pinned != null) {
       return pinned;
     }
-    probing.lock();
+    try {
+      if (!probing.tryLock(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
+        throw new AttemptFailure(Kind.UNREACHABLE, "a mirror has not answered yet");
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      throw new InterruptedIOException("interrupted while a mirror was asked");
+    }
     try {
       pinned = origin.pinned();
       if (pinned != null) {
@@ -143,9 +164,10 @@ final class Origins {
   /**
    * Leaves one out after it refused or had another image.
    *
-   * @return whether another is left to ask
+   * @param refused those that refused the present read, this one among them
+   * @return whether there is another that may still give the bytes, even if it is down just now
    */
-  boolean leaveOut(Origin origin, AttemptFailure failure) {
+  boolean leaveOut(Origin origin, AttemptFailure failure, Set<Origin> refused) {
     if (single()) {
       return false;
     }
@@ -153,18 +175,16 @@ final class Origins {
     if (forGood) {
       origin.leaveOut();
     } else {
-      origin.circuit().open(Answers.LONGEST_RETRY_AFTER.toNanos());
+      origin.passOver(PASSED_OVER_NANOS);
     }
-    boolean left = otherThan(origin) != null;
     LOG.log(
         System.Logger.Level.WARNING,
         () ->
             origin.shown()
-                + " is not asked any more"
-                + (forGood ? "" : " for a while")
+                + (forGood ? " is not asked any more" : " is asked last")
                 + ": "
                 + failure.what());
-    return left;
+    return all.stream().anyMatch(other -> !other.leftOut() && !refused.contains(other));
   }
 
   /** Makes all waiting readers look whether they are still wanted. */

@@ -152,7 +152,12 @@ final class Probe {
       if (answer.body().read() < 0) {
         throw new AttemptFailure(Kind.BROKEN, "the body is empty");
       }
-      answer.reuse();
+      if (answer.contentLength() >= 0) {
+        answer.reuse();
+      } else {
+        // A chunked body has more to come, if only its end.
+        answer.close();
+      }
     } catch (IOException e) {
       throw new AttemptFailure(Kind.BROKEN, Text.ofFailure(e), e);
     }

@@ -11,6 +11,8 @@ import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
+import java.util.HashSet;
+import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import org.apache.hc.core5.http.MalformedChunkCodingException;
 import org.apache.hc.core5.http.MessageConstraintException;
@@ -66,6 +68,7 @@ final class RangeRead {
   private boolean relocated;
   private long notBefore = started;
   private @Nullable Origin avoid;
+  private final Set<Origin> refused = new HashSet<>(2);
 
   /** What the sink threw; goes to the caller as it is. */
   private static final class SinkFailure extends Exception {
@@ -161,6 +164,9 @@ final class RangeRead {
       Attempt theirs = answered.attempt();
       attempt = theirs;
       theirs.limitNanos(deadline);
+      if (!wanted()) {
+        throw new AttemptFailure(Kind.BROKEN, "cancelled");
+      }
       receive(answered.exchange(), answered.take(), theirs);
     } catch (AttemptFailure e) {
       if (!decided && answered == null) {
@@ -278,11 +284,12 @@ final class RangeRead {
     InputStream body = answer.body();
     long left = take;
     int filled = 0;
-    long now = System.nanoTime();
-    long windowStart = now;
+    // The window of the stall check: bytes, and the time spent waiting for them, not in the sink.
     long windowBytes = 0;
+    long windowNanos = 0;
     try {
       while (left > 0) {
+        long before = System.nanoTime();
         int n = body.read(buffer, filled, (int) Math.min(buffer.length - filled, left));
         if (n < 0) {
           throw new AttemptFailure(
@@ -291,23 +298,23 @@ final class RangeRead {
         filled += n;
         left -= n;
         windowBytes += n;
-        long before = now;
-        now = System.nanoTime();
+        long waited = System.nanoTime() - before;
+        windowNanos += waited;
         // What had to be waited for is handed over at once. What was there already (the rest of the
         // buffer that the head came in, one TLS record of many) is gathered to a piece of a size
         // that the sink takes cheaply.
-        if (left == 0 || filled >= GOOD_PIECE_BYTES || now - before > WAITED_NANOS) {
-          deliver(buffer, filled);
+        if (left == 0 || filled >= GOOD_PIECE_BYTES || waited > WAITED_NANOS) {
+          int piece = filled;
           filled = 0;
+          deliver(buffer, piece);
         }
-        if (now - windowStart > config.stallNanos()) {
+        if (windowNanos > config.stallNanos()) {
           if (windowBytes < config.leastProgressBytes()) {
             throw new AttemptFailure(
-                Kind.BROKEN,
-                "stalled: " + windowBytes + " bytes in " + Text.seconds(now - windowStart));
+                Kind.BROKEN, "stalled: " + windowBytes + " bytes in " + Text.seconds(windowNanos));
           }
-          windowStart = now;
           windowBytes = 0;
+          windowNanos = 0;
         }
       }
     } catch (MalformedChunkCodingException | MessageConstraintException e) {
@@ -317,7 +324,8 @@ final class RangeRead {
       throw new AttemptFailure(
           Kind.BROKEN, aborted != null ? aborted : "body: " + Text.ofFailure(e), e);
     } finally {
-      if (filled > 0 && left > 0 && wanted()) {
+      // What came before the body broke off is right.
+      if (filled > 0 && wanted()) {
         deliver(buffer, filled);
       }
     }
@@ -400,7 +408,8 @@ final class RangeRead {
     relocated = false;
     renewed = false;
     protocolFailures = 0;
-    return source.origins().leaveOut(origin, failure);
+    refused.add(origin);
+    return source.origins().leaveOut(origin, failure, refused);
   }
 
   private boolean relocate(Origin origin) {

@@ -8,18 +8,23 @@ import io.uloop.BlockSource;
 import io.uloop.SourceOptions;
 import io.uloop.SourceRefusedException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -31,8 +36,18 @@ final class HttpAccessTest {
 
   private static final byte[] IMAGE = LyingOrigin.image(3, 100_000);
 
+  @TempDir private static Path shared;
+  private static TestKeys server;
+  private static TestKeys client;
+
   @TempDir private Path directory;
   private LyingOrigin origin;
+
+  @BeforeAll
+  static void keys() throws Exception {
+    server = TestKeys.make(shared, "server");
+    client = TestKeys.make(shared, "client");
+  }
 
   @BeforeEach
   void start() throws IOException {
@@ -247,6 +262,33 @@ final class HttpAccessTest {
   }
 
   @Test
+  void read_signedUrlExpiresUnderManyReaders_allGoOn() throws Exception {
+    try (LyingOrigin target = LyingOrigin.serving(IMAGE)) {
+      origin.always(LyingOrigin.redirect(302, target.uri("/image?sig=1").toString()));
+      try (BlockSource source = open(origin.uri())) {
+        target.when(r -> !r.target().equals("/image?sig=2"), Lie.FORBIDDEN);
+        origin.always(LyingOrigin.redirect(302, target.uri("/image?sig=2").toString()));
+        List<CompletableFuture<Void>> readers = new ArrayList<>();
+        for (int i = 0; i < 16; i++) {
+          readers.add(
+              CompletableFuture.runAsync(
+                  () -> {
+                    try {
+                      readsWhole(source);
+                    } catch (IOException e) {
+                      throw new UncheckedIOException(e);
+                    }
+                  },
+                  command -> new Thread(command).start()));
+        }
+        for (CompletableFuture<Void> reader : readers) {
+          reader.get(20, TimeUnit.SECONDS);
+        }
+      }
+    }
+  }
+
+  @Test
   void read_redirectTargetGoneForGood_isRefused() throws IOException {
     try (LyingOrigin target = LyingOrigin.serving(IMAGE)) {
       origin.always(LyingOrigin.redirect(302, target.uri().toString()));
@@ -278,9 +320,8 @@ final class HttpAccessTest {
 
   @Test
   void open_tlsWithOwnCa_readsAndWithoutItIsRefused() throws Exception {
-    TestKeys keys = TestKeys.make(directory, "server");
-    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, keys.context(keys), false)) {
-      try (BlockSource source = open(tls.uri(), "http.ca-file", keys.certificate().toString())) {
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), false)) {
+      try (BlockSource source = open(tls.uri(), "http.ca-file", server.certificate().toString())) {
         readsWhole(source);
       }
       assertThatThrownBy(() -> open(tls.uri()))
@@ -290,15 +331,13 @@ final class HttpAccessTest {
         readsWhole(source);
       }
       URI otherName = URI.create(tls.uri().toString().replace("localhost", "127.0.0.1"));
-      assertThatThrownBy(() -> open(otherName, "http.ca-file", keys.certificate().toString()))
+      assertThatThrownBy(() -> open(otherName, "http.ca-file", server.certificate().toString()))
           .isInstanceOf(SourceRefusedException.class);
     }
   }
 
   @Test
   void open_tlsWithClientCertificate_isLetIn() throws Exception {
-    TestKeys server = TestKeys.make(directory, "server");
-    TestKeys client = TestKeys.make(directory, "client");
     try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), true)) {
       String ca = server.certificate().toString();
       try (BlockSource source =
@@ -319,10 +358,9 @@ final class HttpAccessTest {
 
   @Test
   void open_redirectFromHttpsToHttp_isRefusedUnlessAllowed() throws Exception {
-    TestKeys keys = TestKeys.make(directory, "server");
-    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, keys.context(keys), false)) {
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), false)) {
       tls.always(LyingOrigin.redirect(301, origin.uri().toString()));
-      String ca = keys.certificate().toString();
+      String ca = server.certificate().toString();
 
       assertThatThrownBy(() -> open(tls.uri(), "http.ca-file", ca))
           .isInstanceOf(SourceRefusedException.class)
@@ -353,10 +391,9 @@ final class HttpAccessTest {
 
   @Test
   void open_httpsThroughProxy_makesATunnel() throws Exception {
-    TestKeys keys = TestKeys.make(directory, "server");
-    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, keys.context(keys), false);
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), false);
         TestRelay proxy = TestRelay.proxy("200 Connection established")) {
-      String ca = keys.certificate().toString();
+      String ca = server.certificate().toString();
       try (BlockSource source =
           open(
               withUser(tls.uri(), "me:secret"),

@@ -4,16 +4,22 @@ package io.uloop.http;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.uloop.ReadSink;
 import io.uloop.SourceChangedException;
 import io.uloop.SourceProtocolException;
 import io.uloop.SourceRefusedException;
 import io.uloop.SourceUnavailableException;
+import io.uloop.Validator;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.ArrayBlockingQueue;
+import java.util.concurrent.BlockingQueue;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -346,8 +352,184 @@ final class HttpFaultTest {
   }
 
   @Test
+  void read_cancelledWhileItWaits_endsSoon() throws Exception {
+    origin.always(Lie.STALL_HEAD);
+    BlockingQueue<Runnable> abort = new ArrayBlockingQueue<>(4);
+    CompletableFuture<Throwable> ended = new CompletableFuture<>();
+    Thread reader =
+        new Thread(
+            () -> {
+              try {
+                source.read(0, 4096, new CancellableSink(abort));
+                ended.complete(new AssertionError("the read came to an end"));
+              } catch (IOException e) {
+                ended.complete(e);
+              }
+            });
+    reader.start();
+    long started = System.nanoTime();
+
+    abort.take().run();
+
+    assertThat(ended.get(4, TimeUnit.SECONDS)).isInstanceOf(IOException.class);
+    assertThat(System.nanoTime() - started).isLessThan(TimeUnit.SECONDS.toNanos(2));
+    reader.join();
+  }
+
+  private record CancellableSink(BlockingQueue<Runnable> abort) implements ReadSink {
+    @Override
+    public void accept(ByteBuffer piece) {
+      piece.position(piece.limit());
+    }
+
+    @Override
+    public void onCancel(Runnable action) {
+      abort.add(action);
+    }
+  }
+
+  @Test
+  void read_interruptedWhileItWaits_endsAndKeepsTheFlag() throws Exception {
+    origin.always(Lie.UNAVAILABLE);
+    CompletableFuture<Boolean> flag = new CompletableFuture<>();
+    Thread reader =
+        new Thread(
+            () -> {
+              try {
+                source.read(0, ByteBuffer.allocate(10));
+                flag.completeExceptionally(new AssertionError("the read came to an end"));
+              } catch (InterruptedIOException e) {
+                flag.complete(Thread.currentThread().isInterrupted());
+              } catch (IOException e) {
+                flag.completeExceptionally(e);
+              }
+            });
+    reader.start();
+
+    reader.interrupt();
+
+    assertThat(flag.get(4, TimeUnit.SECONDS)).isTrue();
+    reader.join();
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = Lie.class,
+      names = {
+        "FORBIDDEN",
+        "NOT_FOUND",
+        "TEAPOT",
+        "INTERNAL_ERROR",
+        "CLOSE_HEAD",
+        "OTHER_TOTAL",
+        "NO_VALIDATOR",
+        "GARBAGE"
+      })
+  void open_headIsOfNoUse_theRangeIsBelieved(Lie lie) throws IOException {
+    origin.when(request -> request.head(), lie);
+
+    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
+      assertThat(other.size()).isEqualTo(SIZE);
+      assertThat(other.identity().validator()).isPresent();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = Lie.class,
+      names = {"CHUNKED", "CLOSE_DELIMITED", "ODD_CASE", "EARLY_HINTS", "OLD_VERSION"})
+  void open_unusualButRight_opensAndReads(Lie lie) throws IOException {
+    origin.when(request -> !request.head(), lie);
+
+    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
+      ByteBuffer dst = ByteBuffer.allocate(5000);
+      other.read(77, dst);
+      assertThat(dst.array()).isEqualTo(expected(77, 5000));
+    }
+  }
+
+  @Test
+  void open_headHasAnotherSize_theRangeIsBelieved() throws IOException {
+    origin.when(
+        request -> request.head(), LyingOrigin.raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"));
+
+    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
+      assertThat(other.size()).isEqualTo(SIZE);
+    }
+  }
+
+  @Test
+  void open_weakEtag_isKnownByItsDate() throws IOException {
+    origin.validators("W/\"x\"", "Tue, 03 Jun 2008 11:05:30 GMT");
+
+    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
+      assertThat(other.identity().validator().orElseThrow().kind())
+          .isEqualTo(Validator.Kind.LAST_MODIFIED);
+      origin.validators("W/\"x\"", "Wed, 04 Jun 2008 11:05:30 GMT");
+      assertThatThrownBy(() -> other.read(0, ByteBuffer.allocate(10)))
+          .isInstanceOf(SourceChangedException.class);
+    }
+  }
+
+  @Test
+  void open_noValidator_isKnownByItsSize() throws IOException {
+    origin.validators(null, null);
+
+    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
+      assertThat(other.identity().validator()).isEmpty();
+      other.read(0, ByteBuffer.allocate(10));
+      origin.replace(new byte[SIZE + 1], null);
+      assertThatThrownBy(() -> other.read(0, ByteBuffer.allocate(10)))
+          .isInstanceOf(SourceChangedException.class);
+    }
+  }
+
+  @Test
+  void open_noRanges_isRefusedWithThatReason() {
+    origin.always(Lie.IGNORE_RANGE);
+
+    assertThatThrownBy(() -> open(Duration.ofSeconds(5)))
+        .isInstanceOf(SourceRefusedException.class)
+        .hasMessageContaining("does not serve byte ranges");
+  }
+
+  @Test
+  void open_nothingListens_isUnavailableSoon() throws IOException {
+    origin.down();
+    long started = System.nanoTime();
+
+    assertThatThrownBy(() -> open(Duration.ofSeconds(30)))
+        .isInstanceOf(SourceUnavailableException.class)
+        .hasMessageContaining("connection refused");
+    assertThat(System.nanoTime() - started).isLessThan(TimeUnit.SECONDS.toNanos(3));
+  }
+
+  @Test
+  void read_manyWhileTheServerIsDown_oneAsksForAll() throws Exception {
+    source.close();
+    source = open(Duration.ofSeconds(2));
+    origin.forgetRequests();
+    origin.always(Lie.UNAVAILABLE);
+    Thread[] readers = new Thread[16];
+    for (int i = 0; i < readers.length; i++) {
+      readers[i] =
+          new Thread(
+              () ->
+                  assertThatThrownBy(() -> source.read(0, ByteBuffer.allocate(10)))
+                      .isInstanceOf(SourceUnavailableException.class));
+      readers[i].start();
+    }
+    for (Thread reader : readers) {
+      reader.join();
+    }
+
+    assertThat(origin.requests().size()).isBetween(3, 16 + 14);
+  }
+
+  @Test
   void read_sinkThrows_passesItOnAndDropsTheConnection() {
     IOException full = new IOException("no space");
+    int[] calls = {0};
 
     assertThatThrownBy(
             () ->
@@ -355,8 +537,10 @@ final class HttpFaultTest {
                     0,
                     SIZE,
                     piece -> {
+                      calls[0]++;
                       throw full;
                     }))
         .isSameAs(full);
+    assertThat(calls[0]).isEqualTo(1);
   }
 }

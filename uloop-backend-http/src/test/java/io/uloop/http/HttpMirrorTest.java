@@ -5,10 +5,13 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.uloop.SourceChangedException;
+import io.uloop.SourceRefusedException;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -101,6 +104,42 @@ final class HttpMirrorTest {
       reads(source, 20_000, 20_000);
 
       assertThat(first.requests()).as("left alone for a while").isEmpty();
+    }
+  }
+
+  @Test
+  void read_allRefuse_isRefusedAtOnce() throws IOException {
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      first.always(Lie.NOT_FOUND);
+      second.when(request -> request.first() == 4096, Lie.FORBIDDEN);
+      long started = System.nanoTime();
+
+      assertThatThrownBy(() -> reads(source, 4096, 4096))
+          .isInstanceOf(SourceRefusedException.class);
+      assertThat(System.nanoTime() - started).isLessThan(TimeUnit.SECONDS.toNanos(3));
+    }
+  }
+
+  @Test
+  void read_firstDownAndMirrorIsNone_waitsForTheFirst() throws Exception {
+    second.validators("\"other\"", null);
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      first.down();
+      CompletableFuture<Void> read =
+          CompletableFuture.runAsync(
+              () -> {
+                try {
+                  reads(source, 0, 4096);
+                } catch (IOException e) {
+                  throw new UncheckedIOException(e);
+                }
+              });
+      while (second.requests().isEmpty()) {
+        Thread.onSpinWait();
+      }
+      first.up();
+
+      read.get(9, TimeUnit.SECONDS);
     }
   }
 

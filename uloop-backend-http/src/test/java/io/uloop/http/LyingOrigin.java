@@ -75,11 +75,13 @@ public final class LyingOrigin implements AutoCloseable {
       long last,
       boolean ranged) {
 
-    boolean head() {
+    /** Tells whether it is a HEAD. */
+    public boolean head() {
       return method.equals("HEAD");
     }
 
-    int length() {
+    /** Gives how many bytes it asks for. */
+    public int length() {
       return (int) (last - first + 1);
     }
   }
@@ -527,17 +529,17 @@ public final class LyingOrigin implements AutoCloseable {
     }
 
     /** Gives the image. */
-    byte[] image() {
+    public byte[] image() {
       return image;
     }
 
     /** Writes text as it is. */
-    void text(String text) throws IOException {
+    public void text(String text) throws IOException {
       out.write(text.getBytes(StandardCharsets.ISO_8859_1));
     }
 
     /** Writes a head: status line, the given lines, the validators. */
-    void head(String statusLine, List<String> lines, String... more) throws IOException {
+    public void head(String statusLine, List<String> lines, String... more) throws IOException {
       StringBuilder head = new StringBuilder(statusLine).append("\r\n");
       List<String> all = new ArrayList<>(lines);
       all.addAll(List.of(more));
@@ -546,7 +548,7 @@ public final class LyingOrigin implements AutoCloseable {
     }
 
     /** Gives the header lines of the validators. */
-    List<String> validators() {
+    public List<String> validators() {
       List<String> lines = new ArrayList<>();
       if (etag != null) {
         lines.add("ETag: " + etag);
@@ -558,23 +560,23 @@ public final class LyingOrigin implements AutoCloseable {
     }
 
     /** Writes bytes of the image. */
-    void bytes(long first, int length) throws IOException {
+    public void bytes(long first, int length) throws IOException {
       out.write(image, (int) first, length);
     }
 
     /** Sends what was written. */
-    void flush() throws IOException {
+    public void flush() throws IOException {
       out.flush();
     }
 
     /** Closes the connection in order. */
-    void end() throws IOException {
+    public void end() throws IOException {
       out.flush();
       ended = true;
     }
 
     /** Closes the connection by a reset. */
-    void reset() throws IOException {
+    public void reset() throws IOException {
       out.flush();
       ended = true;
       if (tls == null) {
@@ -584,7 +586,7 @@ public final class LyingOrigin implements AutoCloseable {
     }
 
     /** Does nothing for a while, or until this server or the client goes away. */
-    void stall(long millis) throws IOException {
+    public void stall(long millis) throws IOException {
       out.flush();
       long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
       lock.lock();

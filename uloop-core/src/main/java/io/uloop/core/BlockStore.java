@@ -6,6 +6,7 @@ import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -31,6 +32,9 @@ final class BlockStore {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
 
+  /** How many blocks' checksums are read at once. */
+  private static final int MOST_VERIFIED = 256;
+
   private final PairFiles files;
   private final Geometry geometry;
   private final CacheData data;
@@ -44,6 +48,9 @@ final class BlockStore {
   private final PagedBits overwritten;
 
   private final Runnable onDirty;
+
+  /** How often written data was lost, as it could not be forced. */
+  private final AtomicLong losses = new AtomicLong();
 
   /**
    * Over an open pair.
@@ -119,41 +126,70 @@ final class BlockStore {
   /**
    * Verifies the blocks of a range that are present but were not looked at since the open.
    *
+   * @param right told each block that is right; makes it ready ({@link #setReady}) unless it was
+   *     made absent meanwhile
    * @return the first block whose bytes are wrong or cannot be read, or -1 if there is none
    */
-  long verify(long fromBlock, long toBlock) {
+  long verify(long fromBlock, long toBlock, LongConsumer right) {
     if (checksums == null) {
       return -1;
     }
     ByteBuffer bytes = null;
-    for (long block = fromBlock; block < toBlock; block++) {
-      if (ready.get(block) || !present.get(block)) {
+    for (long block = fromBlock; block < toBlock; ) {
+      block = ready.nextClear(block, toBlock);
+      long end = Math.min(toBlock, block + MOST_VERIFIED);
+      if (block == end || present.nextSet(block, end) == end) {
+        block = end;
         continue;
       }
+      int[] stored = storedChecksums(block, end);
       if (bytes == null) {
         bytes = ByteBuffer.allocate(geometry.blockSizeBytes());
       }
-      if (!verify(block, bytes)) {
-        return block;
+      for (long first = block; block < end; block++) {
+        if (present.get(block) && !ready.get(block)) {
+          if (stored == null || !verify(block, stored[(int) (block - first)], bytes)) {
+            return block;
+          }
+          right.accept(block);
+        }
       }
-      ready.set(block, block + 1);
     }
     return -1;
   }
 
-  /** Verifies one block that is present, looked at before or not; true if checksums are off. */
-  boolean verifyNow(long block) {
-    return checksums == null || verify(block, ByteBuffer.allocate(geometry.blockSizeBytes()));
+  private int @Nullable [] storedChecksums(long from, long to) {
+    try {
+      return java.util.Objects.requireNonNull(checksums).read(from, to);
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "{0}: cannot be verified: {1}", name(), e.getMessage());
+      return null;
+    }
   }
 
-  private boolean verify(long block, ByteBuffer bytes) {
+  /** Lets readers use a block, which must be present; the caller holds it against being cleared. */
+  void setReady(long block) {
+    ready.set(block, block + 1);
+  }
+
+  /** Verifies one block that is present, looked at before or not; true if checksums are off. */
+  boolean verifyNow(long block) {
+    if (checksums == null) {
+      return true;
+    }
+    int[] stored = storedChecksums(block, block + 1);
+    ByteBuffer bytes = ByteBuffer.allocate(geometry.blockSizeBytes());
+    return stored != null && verify(block, stored[0], bytes);
+  }
+
+  private boolean verify(long block, int stored, ByteBuffer bytes) {
     Checksums sums = java.util.Objects.requireNonNull(checksums);
     long start = geometry.startOf(block);
     int length = (int) (geometry.endBefore(block + 1) - start);
     try {
       data.copy(start, bytes, 0, length);
       bytes.clear().limit(length);
-      switch (sums.verify(block, bytes)) {
+      switch (Checksums.verify(stored, bytes)) {
         case RIGHT -> {
           return true;
         }
@@ -206,6 +242,7 @@ final class BlockStore {
      * @throws IOException if the volume fails or is full; no block is marked then
      */
     void store(long firstBlock, ByteBuffer bytes) throws IOException {
+      long lossesBefore = losses.get();
       ByteBuffer view = bytes.duplicate();
       int base = bytes.position();
       int limit = bytes.limit();
@@ -230,6 +267,11 @@ final class BlockStore {
         sums.write();
       }
       mark(firstBlock, block);
+      if (losses.get() != lossesBefore) {
+        // What was written may be lost, and the committer may have looked before the bits were set.
+        clear(firstBlock, block);
+        throw new IOException(name() + ": force failed while blocks were stored");
+      }
     }
 
     private void write(ByteBuffer view, int from, int to, long firstBlock, int base)
@@ -268,6 +310,14 @@ final class BlockStore {
   private void dirty(long fromBlock, long toBlock) {
     dirtyPages.set(fromBlock / PagedBits.PAGE_BITS, (toBlock - 1) / PagedBits.PAGE_BITS + 1);
     onDirty.run();
+  }
+
+  /**
+   * Says that data written before may be lost; then comes {@link #withdraw} for each page that has
+   * changes.
+   */
+  void lost() {
+    losses.incrementAndGet();
   }
 
   /**

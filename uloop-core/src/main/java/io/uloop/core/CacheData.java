@@ -50,16 +50,35 @@ final class CacheData {
       int n = (int) Math.min(length - done, SEGMENT_BYTES - within);
       ByteBuffer segment = segment((int) (at >> SEGMENT_SHIFT));
       if (segment == null) {
-        file.read(dst.duplicate().limit(index + done + n).position(index + done), at);
+        read(dst.duplicate().limit(index + done + n).position(index + done), at);
       } else {
         try {
           dst.put(index + done, segment, within, n);
+          deliverFault();
         } catch (InternalError e) {
           throw unreadable(at, n, e);
         }
       }
       done += n;
     }
+  }
+
+  private void read(ByteBuffer dst, long offset) throws IOException {
+    int length = dst.remaining();
+    try {
+      file.read(dst, offset);
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "read of " + length + " bytes at " + offset, e);
+    }
+  }
+
+  /**
+   * Makes the error of an access that faulted just now be thrown here, not wherever this thread
+   * next enters the JVM: compiled code goes on with whatever bytes it got. The JVM throws it at the
+   * return from a native method (JDK 21 and later do), and this is a cheap one.
+   */
+  private void deliverFault() {
+    boolean unused = Thread.holdsLock(segments);
   }
 
   private IOException unreadable(long at, int n, InternalError fault) {
@@ -78,7 +97,9 @@ final class CacheData {
       return Zeroes.only(copy, 0, length);
     }
     try {
-      return Zeroes.only(segment, within, length);
+      boolean zero = Zeroes.only(segment, within, length);
+      deliverFault();
+      return zero;
     } catch (InternalError e) {
       throw unreadable(offset, length, e);
     }
@@ -92,7 +113,13 @@ final class CacheData {
 
   private @Nullable ByteBuffer map(int index) throws IOException {
     long start = (long) index << SEGMENT_SHIFT;
-    ByteBuffer fresh = file.map(start, Math.min(SEGMENT_BYTES, size - start));
+    long length = Math.min(SEGMENT_BYTES, size - start);
+    ByteBuffer fresh;
+    try {
+      fresh = file.map(start, length);
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "map of " + length + " bytes at " + start, e);
+    }
     if (fresh == null) {
       mappable = false;
       return null;
@@ -132,6 +159,10 @@ final class CacheData {
   }
 
   long allocatedBytes() throws IOException {
-    return file.allocatedBytes();
+    try {
+      return file.allocatedBytes();
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "look at the allocated bytes", e);
+    }
   }
 }

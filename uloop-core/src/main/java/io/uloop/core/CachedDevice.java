@@ -64,6 +64,7 @@ public final class CachedDevice implements BlockDevice {
   private final String name;
   private final boolean releaseSourceWhenComplete;
   private final AtomicBoolean closing = new AtomicBoolean();
+  private volatile @Nullable Thread closer;
   private final CountDownLatch closeDone = new CountDownLatch(1);
   private volatile boolean closed;
 
@@ -248,16 +249,18 @@ public final class CachedDevice implements BlockDevice {
 
   @Override
   public void readAsync(long offset, ByteBuffer dst, ReadCompletion completion) {
+    PendingRead read;
     try {
-      if (tryRead(offset, dst)) {
-        completion.done(null);
-        return;
-      }
+      read = tryRead(offset, dst) ? null : new PendingRead(offset, dst, completion);
     } catch (IOException | RuntimeException e) {
       completion.done(e);
       return;
     }
-    misses.submit(new PendingRead(offset, dst, completion));
+    if (read == null) {
+      completion.done(null);
+    } else {
+      misses.submit(read);
+    }
   }
 
   @Override
@@ -359,6 +362,9 @@ public final class CachedDevice implements BlockDevice {
     if (evictor != null) {
       evictor.run(commit);
     } else if (releaseSourceWhenComplete && store.complete() && source.peek() != null && !closed) {
+      if (!store.isReady(0, geometry.blocks())) {
+        return; // a block that is yet to be verified may have to be fetched again
+      }
       LOG.log(Level.INFO, "{0}: complete; the source is let go", files.paths().cacheFile());
       source.release();
     }
@@ -380,9 +386,13 @@ public final class CachedDevice implements BlockDevice {
   @Override
   public void close() throws IOException {
     if (!closing.compareAndSet(false, true)) {
-      awaitUninterruptibly(closeDone);
+      // A completion that runs in close() may close once more; it must not wait for itself.
+      if (closer != Thread.currentThread()) {
+        awaitUninterruptibly(closeDone);
+      }
       return;
     }
+    closer = Thread.currentThread();
     List<IOException> failures = new ArrayList<>();
     try {
       closed = true;
@@ -401,16 +411,26 @@ public final class CachedDevice implements BlockDevice {
         hot.close();
       }
       if (failures.isEmpty()) {
-        attempt(failures, files::sealBitmap);
+        seal();
       }
       attempt(failures, files::close);
     } finally {
+      closer = null;
       closeDone.countDown();
     }
     if (!failures.isEmpty()) {
       IOException first = failures.get(0);
       failures.stream().skip(1).forEach(first::addSuppressed);
       throw first;
+    }
+  }
+
+  /** A pair that is not sealed is as after a crash, which is no reason for a close to fail. */
+  private void seal() {
+    try {
+      files.sealBitmap();
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "{0}; the pair is left as after a crash", e.getMessage());
     }
   }
 

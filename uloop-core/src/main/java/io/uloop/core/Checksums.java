@@ -75,22 +75,29 @@ final class Checksums {
     UNKNOWN
   }
 
-  /** Holds a block, the bytes between position and limit, against its checksum. */
-  Verdict verify(long block, ByteBuffer bytes) throws IOException {
-    ByteBuffer stored = ByteBuffer.allocate(Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    long at = block * Integer.BYTES;
+  /** Reads the checksums of blocks {@code [from, to)}; give them to {@link #verify}. */
+  int[] read(long from, long to) throws IOException {
+    int[] stored = new int[(int) (to - from)];
+    ByteBuffer bytes =
+        ByteBuffer.allocate(stored.length * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    long at = from * Integer.BYTES;
     try {
-      file.read(stored, at);
+      file.read(bytes, at);
     } catch (IOException e) {
-      throw PairFailures.of(file.path(), "read of 4 bytes at " + at, e);
+      throw PairFailures.of(file.path(), "read of " + bytes.capacity() + " bytes at " + at, e);
     }
-    int expected = stored.getInt(0);
-    if (expected == NONE) {
+    bytes.flip().asIntBuffer().get(stored);
+    return stored;
+  }
+
+  /** Holds a block, the bytes between position and limit, against its checksum. */
+  static Verdict verify(int stored, ByteBuffer bytes) {
+    if (stored == NONE) {
       return Verdict.UNKNOWN;
     }
     CRC32C crc = new CRC32C();
     crc.update(bytes);
-    return encode(crc) == expected ? Verdict.RIGHT : Verdict.WRONG;
+    return encode(crc) == stored ? Verdict.RIGHT : Verdict.WRONG;
   }
 
   void force() throws IOException {

@@ -65,8 +65,12 @@ final class Committer {
   @GuardedBy("lock")
   private long roundsWanted;
 
+  /** The last failure, and the round that it ended. */
   @GuardedBy("lock")
   private @Nullable IOException failure;
+
+  @GuardedBy("lock")
+  private long roundFailed;
 
   @GuardedBy("lock")
   private @Nullable Thread thread;
@@ -160,11 +164,18 @@ final class Committer {
     } catch (IOException e) {
       failed = e;
       LOG.log(Level.WARNING, "commit failed: {0}", e.getMessage());
+    } catch (RuntimeException | Error e) {
+      // The thread must live on, or every flush would wait for ever.
+      failed = new IOException("commit failed: " + e, e);
+      LOG.log(Level.ERROR, "commit failed", e);
     }
     lock.lock();
     try {
       roundsEnded++;
-      failure = failed;
+      if (failed != null) {
+        failure = failed;
+        roundFailed = roundsEnded;
+      }
       roundEnded.signalAll();
     } finally {
       lock.unlock();
@@ -192,8 +203,13 @@ final class Committer {
         sums.force();
       }
     } catch (IOException e) {
+      // Blocks stored since the flags were cleared may have been written before the force.
+      bits.lost();
       for (int page : pages) {
-        bits.withdraw(page, durable(page));
+        flags.set(page, page + 1);
+      }
+      for (long page = 0; (page = flags.nextSet(page, flags.bits())) < flags.bits(); page++) {
+        bits.withdraw((int) page, durable((int) page));
       }
       throw e;
     }
@@ -244,7 +260,7 @@ final class Committer {
           interrupted = true;
         }
       }
-      if (failure != null) {
+      if (failure != null && roundFailed >= needed) {
         throw failure instanceof io.uloop.UloopException known ? known.copy() : failure;
       }
     } finally {

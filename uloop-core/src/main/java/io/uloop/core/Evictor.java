@@ -51,6 +51,9 @@ final class Evictor {
   /** An upper estimate: what was allocated at the last look, and all that was stored since. */
   private final AtomicLong allocated = new AtomicLong();
 
+  /** Whether something did not fit since the last eviction. */
+  private volatile boolean refused;
+
   private long hand;
 
   /**
@@ -89,7 +92,11 @@ final class Evictor {
 
   /** Whether there is room for so many bytes more. */
   boolean mayStore(long bytes) {
-    return allocated.get() + bytes <= limitBytes;
+    boolean fits = allocated.get() + bytes <= limitBytes;
+    if (!fits) {
+      refused = true;
+    }
+    return fits;
   }
 
   /** Notes that so many bytes were stored. */
@@ -102,11 +109,13 @@ final class Evictor {
   }
 
   private long lowMark() {
-    return limitBytes / 100 * 80;
+    // Under a small limit: so that what lands at once fits afterwards.
+    long landing = Math.max(FetchRun.MAX_LAND_BYTES, store.geometry().blockSizeBytes());
+    return Math.max(0, Math.min(limitBytes / 100 * 80, limitBytes - 2 * landing));
   }
 
   boolean wanted() {
-    return allocated.get() > highMark();
+    return refused || allocated.get() > highMark();
   }
 
   /**
@@ -118,6 +127,7 @@ final class Evictor {
     if (!wanted()) {
       return;
     }
+    refused = false;
     allocated.set(store.data().allocatedBytes());
     int fruitless = 0;
     while (allocated.get() > lowMark() && fruitless < 2) {

@@ -207,13 +207,16 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
       long partStart = Math.max(start, geometry.startOf(part.from()));
       long partEnd = Math.min(start + bytes.remaining(), geometry.endBefore(part.to()));
       int base = bytes.position();
-      part.read()
-          .copy(
-              bytes
-                  .duplicate()
-                  .limit(base + (int) (partEnd - start))
-                  .position(base + (int) (partStart - start)),
-              partStart);
+      ByteBuffer share =
+          bytes
+              .duplicate()
+              .limit(base + (int) (partEnd - start))
+              .position(base + (int) (partStart - start));
+      try {
+        part.read().copy(share, partStart);
+      } catch (RuntimeException e) {
+        part.read().fail(e); // it changed the buffer it lent; the others are not to blame
+      }
       if (part.to() <= to) {
         part.read().partDone();
       }

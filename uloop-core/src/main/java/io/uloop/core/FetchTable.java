@@ -109,7 +109,8 @@ final class FetchTable {
    * begun; and lists the ready runs, which the reader copies itself.
    *
    * @param ready filled with pairs of blocks, from and to
-   * @param again run when planning can be tried again, if the outcome is LATER
+   * @param again run when planning can be tried again, if the outcome is LATER; the read has one
+   *     more part then, which this has to end
    */
   Outcome plan(
       PendingRead read, long from, long to, List<long[]> ready, Want want, Runnable again) {
@@ -120,6 +121,7 @@ final class FetchTable {
       }
       for (Eviction eviction : evicting.values()) {
         if (eviction.from < to && from < eviction.to) {
+          read.addPart();
           eviction.after.add(again);
           return Outcome.LATER;
         }
@@ -223,10 +225,8 @@ final class FetchTable {
       }
       from = to;
     }
-    if (inBackground) {
-      work.signal();
-    } else {
-      work.signalAll();
+    work.signalAll();
+    if (!inBackground) {
       makeRoom();
     }
   }
@@ -449,6 +449,18 @@ final class FetchTable {
       }
       store.clear(block, block + 1);
       return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Lets readers use a block that was found right, unless it was made absent meanwhile. */
+  void verified(long block) {
+    lock.lock();
+    try {
+      if (store.present().get(block)) {
+        store.setReady(block);
+      }
     } finally {
       lock.unlock();
     }

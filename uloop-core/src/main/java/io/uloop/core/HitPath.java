@@ -157,7 +157,7 @@ final class HitPath {
   /** Whether the blocks are all present and, looked at for the first time, right. */
   private boolean verified(long from, long to) {
     while (store.present().all(from, to)) {
-      long bad = store.verify(from, to);
+      long bad = store.verify(from, to, table::verified);
       if (bad < 0) {
         return store.isReady(from, to);
       }
@@ -168,7 +168,7 @@ final class HitPath {
 
   /** Looks at what is present of a range and was not looked at before; what is wrong is dropped. */
   void verifySome(long from, long to) {
-    for (long bad; (bad = store.verify(from, to)) >= 0; ) {
+    for (long bad; (bad = store.verify(from, to, table::verified)) >= 0; ) {
       if (!heal(bad, false)) {
         return; // it is being fetched already
       }

@@ -74,13 +74,14 @@ final class HotTier {
   }
 
   private final Geometry geometry;
-  private final PooledByteBufAllocator memory =
-      new PooledByteBufAllocator(true, 0, 1, 8192, 8, 0, 0, false);
+  private final long maxBytes;
 
   /** A hash table without chains: a copy is in one of {@link #PROBES} slots, or not here at all. */
   private final AtomicReferenceArray<@Nullable Copy> slots;
 
-  private final Cache<Copy, Copy> policy;
+  /** Made with the first copy: loading Netty and Caffeine costs a tenth of a second. */
+  private volatile @Nullable Policy policy;
+
   private final short[] sightings = new short[SKETCH_SLOTS];
   private volatile boolean closed;
 
@@ -95,13 +96,34 @@ final class HotTier {
     // At most half full, so that the probes nearly always find room.
     int table = (int) Long.highestOneBit(Math.min(1 << 28, copies * 4));
     this.slots = new AtomicReferenceArray<>(table + PROBES);
-    this.policy =
+    this.maxBytes = maxBytes;
+  }
+
+  /** Where copies are kept, and which. */
+  private final class Policy {
+    final PooledByteBufAllocator memory =
+        new PooledByteBufAllocator(true, 0, 1, 8192, 8, 0, 0, false);
+    final Cache<Copy, Copy> copies =
         Caffeine.newBuilder()
             .maximumWeight(maxBytes)
             .weigher((Copy key, Copy copy) -> geometry.blockSizeBytes())
             .executor(Runnable::run)
-            .removalListener(this::removed)
+            .removalListener(HotTier.this::removed)
             .build();
+  }
+
+  private Policy policy() {
+    Policy made = policy;
+    if (made == null) {
+      synchronized (sightings) {
+        made = policy;
+        if (made == null) {
+          made = new Policy();
+          policy = made;
+        }
+      }
+    }
+    return made;
   }
 
   private void removed(@Nullable Copy key, @Nullable Copy copy, RemovalCause cause) {
@@ -155,7 +177,7 @@ final class HotTier {
       } finally {
         copy.letGo();
       }
-      var unused = policy.getIfPresent(copy); // a sign of use
+      var unused = policy().copies.getIfPresent(copy); // a sign of use
     }
     return true;
   }
@@ -180,7 +202,7 @@ final class HotTier {
     if (closed || find(block) != null) {
       return;
     }
-    ByteBuf owner = memory.directBuffer(geometry.blockSizeBytes());
+    ByteBuf owner = policy().memory.directBuffer(geometry.blockSizeBytes());
     Copy copy = new Copy(block, owner, length);
     try {
       data.copy(geometry.startOf(block), copy.bytes, 0, length);
@@ -191,7 +213,7 @@ final class HotTier {
     int first = firstSlot(block);
     for (int slot = first; slot < first + PROBES; slot++) {
       if (slots.compareAndSet(slot, null, copy)) {
-        policy.put(copy, copy);
+        policy().copies.put(copy, copy);
         if (closed) {
           close();
         }
@@ -204,7 +226,10 @@ final class HotTier {
   /** Frees everything that no reader holds; readers that do free theirs. */
   void close() {
     closed = true;
-    policy.invalidateAll();
-    policy.cleanUp();
+    Policy made = policy;
+    if (made != null) {
+      made.copies.invalidateAll();
+      made.copies.cleanUp();
+    }
   }
 }

@@ -11,9 +11,11 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.channels.WritableByteChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.nio.file.attribute.UserDefinedFileAttributeView;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -29,6 +31,9 @@ import org.jspecify.annotations.Nullable;
  * the new channel.
  */
 final class LocalFile implements Storage.File {
+  /** An extended attribute, {@code user.uloop.mark} (xattr(7)). */
+  private static final String MARK = "uloop.mark";
+
   private final Path path;
   private final String key;
   private final ReentrantLock reopening = new ReentrantLock();
@@ -63,6 +68,39 @@ final class LocalFile implements Storage.File {
   @Override
   public String key() {
     return key;
+  }
+
+  @Override
+  public @Nullable String mark() {
+    try {
+      UserDefinedFileAttributeView view = attributes();
+      if (view == null || !view.list().contains(MARK)) {
+        return null;
+      }
+      ByteBuffer value = ByteBuffer.allocate(view.size(MARK));
+      view.read(MARK, value);
+      return StandardCharsets.US_ASCII.decode(value.flip()).toString();
+    } catch (IOException e) {
+      return null; // ENOTSUP: tmpfs before Linux 6.6, some network file systems
+    }
+  }
+
+  @Override
+  public void setMark(String mark) throws IOException {
+    UserDefinedFileAttributeView view = attributes();
+    if (view == null) {
+      return;
+    }
+    try {
+      view.write(MARK, StandardCharsets.US_ASCII.encode(mark));
+    } catch (IOException e) {
+      return; // as above
+    }
+    channel().force(true);
+  }
+
+  private @Nullable UserDefinedFileAttributeView attributes() {
+    return Files.getFileAttributeView(path, UserDefinedFileAttributeView.class);
   }
 
   /** One step on the channel. */
@@ -222,6 +260,9 @@ final class LocalFile implements Storage.File {
         if (!Files.exists(path) || !key(path).equals(key)) {
           throw new NoSuchFileException(path + ": removed or replaced while in use");
         }
+        // It counts as closed as soon as the closing begins; this waits for the end of that, when
+        // the JDK has forgotten its lock.
+        file.getChannel().close();
         RandomAccessFile again = new RandomAccessFile(path.toFile(), "rw");
         try {
           if (locked && again.getChannel().tryLock() == null) {

@@ -6,22 +6,40 @@ import java.io.FileOutputStream;
 import java.io.IOException;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
+import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.nio.file.attribute.FileAttribute;
+import java.nio.file.attribute.PosixFilePermissions;
 import org.jspecify.annotations.Nullable;
 
 /** The machine's file system, see {@link LocalFile}. */
 final class LocalStorage implements Storage {
+
+  private static final FileAttribute<?> OWNER_ONLY =
+      PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
   @Override
   public File open(Path path, Mode mode) throws IOException {
     if (mode == Mode.EXISTING && !Files.exists(path)) {
       throw new NoSuchFileException(path.toString());
     }
+    if (mode == Mode.CREATE) {
+      createPrivate(path);
+    }
     return new LocalFile(path);
+  }
+
+  /** Makes the file if it is missing, for its owner only: an image may hold anything. */
+  private static void createPrivate(Path path) throws IOException {
+    try {
+      Files.createFile(path, OWNER_ONLY);
+    } catch (FileAlreadyExistsException e) {
+      // Its owner has chosen who may read it.
+    }
   }
 
   @Override
@@ -45,9 +63,18 @@ final class LocalStorage implements Storage {
   @Override
   public void replace(Path path, byte[] content) throws IOException {
     Path fresh = path.resolveSibling(path.getFileName() + ".new");
+    Files.deleteIfExists(fresh); // of a replacement that a crash cut off
+    createPrivate(fresh);
     try (FileOutputStream out = new FileOutputStream(fresh.toFile())) {
       out.write(content);
       out.getFD().sync();
+    } catch (IOException e) {
+      try {
+        Files.deleteIfExists(fresh);
+      } catch (IOException e2) {
+        e.addSuppressed(e2);
+      }
+      throw e;
     }
     Files.move(fresh, path, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
     forceDirectory(path.toAbsolutePath().getParent());

@@ -99,7 +99,7 @@ final class MissPath implements FetchRun.Context {
     read.partDone();
   }
 
-  /** Plans a whole read; false if it was put off (and will come back by itself) or failed. */
+  /** Plans a whole read, or what of it can be planned now; false if it failed. */
   private boolean plan(PendingRead read, FetchTable.Want want, boolean count) {
     long from = geometry.blockOf(read.offset());
     long to = geometry.blockOf(read.end() - 1) + 1;
@@ -114,10 +114,10 @@ final class MissPath implements FetchRun.Context {
     FetchTable.Want now =
         want == FetchTable.Want.DEMAND && health.isFailing() ? FetchTable.Want.EXACT : want;
     FetchTable.Outcome outcome = plan(read, from, to, now, again);
-    if (outcome == FetchTable.Outcome.LATER || outcome == FetchTable.Outcome.CLOSED) {
+    if (outcome == FetchTable.Outcome.CLOSED) {
       return false;
     }
-    if (count) {
+    if (count && outcome != FetchTable.Outcome.LATER) {
       switch (outcome) {
         case READY -> counters.hits.increment();
         case JOINED -> counters.joins.increment();
@@ -148,7 +148,6 @@ final class MissPath implements FetchRun.Context {
           read.copy(store, start, end);
         } catch (IOException e) {
           present.unreadable(run[0], run[1], e);
-          // Made absent just now; nobody evicts it while we are in the gate.
           outcome = plan(read, run[0], run[1], FetchTable.Want.EXACT, again);
         }
       }
@@ -248,19 +247,16 @@ final class MissPath implements FetchRun.Context {
 
   /** Plans a part of a read once more, for its own blocks alone. */
   private void planAgain(Fetch.Part part, FetchTable.Want want) {
-    FetchTable.Outcome outcome =
-        plan(
-            part.read(),
-            part.from(),
-            part.to(),
-            want,
-            () -> {
-              planAgain(part, want);
-              Objects.requireNonNull(fetcher).wake();
-            });
-    if (outcome != FetchTable.Outcome.LATER) {
-      part.read().partDone();
-    }
+    plan(
+        part.read(),
+        part.from(),
+        part.to(),
+        want,
+        () -> {
+          planAgain(part, want);
+          Objects.requireNonNull(fetcher).wake();
+        });
+    part.read().partDone();
   }
 
   private Throwable shown(Throwable cause) {

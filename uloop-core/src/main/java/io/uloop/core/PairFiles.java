@@ -2,9 +2,11 @@
 package io.uloop.core;
 
 import io.uloop.SourceIdentity;
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.file.Path;
 import java.util.Optional;
 import java.util.zip.CRC32C;
 import org.jspecify.annotations.Nullable;
@@ -113,10 +115,19 @@ final class PairFiles implements AutoCloseable {
   /** Reads a page of the bitmap file. */
   long[] readBitmapPage(int index, ByteBuffer scratch) throws IOException {
     scratch.clear().limit(PagedBits.PAGE_BYTES);
-    bitmap.file().read(scratch, (long) index * PagedBits.PAGE_BYTES);
+    read(bitmap.file(), scratch, (long) index * PagedBits.PAGE_BYTES);
     long[] words = new long[PagedBits.PAGE_BYTES / 8];
     scratch.flip().order(ByteOrder.LITTLE_ENDIAN).asLongBuffer().get(words);
     return words;
+  }
+
+  private static void read(Storage.File bitmap, ByteBuffer dst, long at) throws IOException {
+    int length = dst.remaining();
+    try {
+      bitmap.read(dst, at);
+    } catch (IOException e) {
+      throw PairFailures.of(bitmap.path(), "read of " + length + " bytes at " + at, e);
+    }
   }
 
   /**
@@ -126,10 +137,10 @@ final class PairFiles implements AutoCloseable {
     CRC32C crc = new CRC32C();
     ByteBuffer chunk = ByteBuffer.allocateDirect(SCAN_BYTES).order(ByteOrder.LITTLE_ENDIAN);
     long[] words = new long[PagedBits.PAGE_BYTES / 8];
-    long size = bitmap.size();
+    long size = PairOpener.size(bitmap);
     for (long at = 0; at < size; at += chunk.limit()) {
       chunk.clear().limit((int) Math.min(SCAN_BYTES, size - at));
-      bitmap.read(chunk, at);
+      read(bitmap, chunk, at);
       crc.update(chunk.flip());
       chunk.rewind();
       for (int page = 0; page < chunk.limit() / PagedBits.PAGE_BYTES; page++) {
@@ -179,14 +190,22 @@ final class PairFiles implements AutoCloseable {
   public void close() throws IOException {
     try {
       if (checksums != null) {
-        checksums.close();
+        close(paths.checksumFile(), checksums);
       }
     } finally {
       try {
-        cache.close();
+        close(paths.cacheFile(), cache);
       } finally {
-        bitmap.close();
+        close(paths.bitmapFile(), bitmap);
       }
+    }
+  }
+
+  private static void close(Path path, Closeable file) throws IOException {
+    try {
+      file.close();
+    } catch (IOException e) {
+      throw PairFailures.of(path, "close", e);
     }
   }
 }

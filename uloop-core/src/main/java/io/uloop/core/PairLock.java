@@ -2,6 +2,7 @@
 package io.uloop.core;
 
 import io.uloop.CacheInUseException;
+import java.io.Closeable;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.HashSet;
@@ -15,7 +16,7 @@ import java.util.Set;
  * file drops the lock taken through the first. So the set is asked before a file is opened, and its
  * monitor is held over the opening (the one place where I/O runs under a lock; opens are rare).
  */
-final class PairLock implements AutoCloseable {
+final class PairLock implements Closeable {
 
   /** Device and inode of the files in use; guarded by itself. */
   private static final Set<String> IN_USE = new HashSet<>();

@@ -8,7 +8,9 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.SecureRandom;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -85,52 +87,54 @@ final class PairOpener {
       bitmap = lock(paths.bitmapFile());
       cache = lock(paths.cacheFile());
       // Names first: content that is durable under a name that is not would be half a pair.
-      storage.forceDirectory(paths.bitmapFile().toAbsolutePath().getParent());
-      storage.forceDirectory(paths.cacheFile().toAbsolutePath().getParent());
+      forceDirectory(paths.bitmapFile());
+      forceDirectory(paths.cacheFile());
       Plan plan = plan(identity, blockSizeBytes, bitmap.file(), cache.file());
       Geometry geometry = plan.geometry;
       if (plan.make) {
         empty(paths.bitmapFile(), bitmap.file(), geometry.bitmapFileBytes());
         empty(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
-      } else if (cache.file().size() < geometry.cacheFileBytes()) {
+      } else if (size(cache.file()) < geometry.cacheFileBytes()) {
         resize(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
       }
       PagedBits present = new PagedBits(geometry.blocks());
-      int crc = plan.make ? 0 : load(bitmap.file(), present);
+      int crc = plan.make ? 0 : PairFiles.load(bitmap.file(), present);
       boolean every = plan.make || plan.everyBlockHasChecksum;
       if (useChecksums) {
-        checksums = storage.open(paths.checksumFile(), Storage.Mode.CREATE);
+        checksums = openChecksums();
         long bytes = geometry.blocks() * Integer.BYTES;
         if (plan.make) {
           empty(paths.checksumFile(), checksums, bytes);
-        } else if (checksums.size() != bytes) {
+        } else if (size(checksums) != bytes) {
           LOG.log(
-              checksums.size() == 0 ? Level.DEBUG : Level.WARNING,
+              size(checksums) == 0 ? Level.DEBUG : Level.WARNING,
               "{0}: is {1} bytes, expected {2}; begun anew",
               paths.checksumFile(),
-              checksums.size(),
+              size(checksums),
               bytes);
           empty(paths.checksumFile(), checksums, bytes);
           every = false;
         }
       } else {
         every = false;
+        if (plan.make) {
+          deleteChecksums(); // they are of what the pair held before
+        }
       }
       checkPairing(plan, cache.file(), crc, every);
       Sidecar sidecar =
           new Sidecar(
               plan.identity,
               geometry.blockSizeBytes(),
-              cache.file().key(),
+              markedKey(cache.file()),
               every,
               Optional.empty(),
               "uloop " + Version.text());
-      storage.forceDirectory(paths.bitmapFile().toAbsolutePath().getParent());
-      storage.forceDirectory(paths.cacheFile().toAbsolutePath().getParent());
-      try {
-        storage.replace(paths.sidecarFile(), sidecar.toBytes());
-      } catch (IOException e) {
-        throw PairFailures.of(paths.sidecarFile(), "write", e);
+      forceDirectory(paths.bitmapFile());
+      forceDirectory(paths.cacheFile());
+      // One that says the same already (after a crash) needs no room on a full volume.
+      if (!sidecar.equals(plan.found)) {
+        writeSidecar(sidecar);
       }
       PairFiles files =
           new PairFiles(
@@ -142,6 +146,22 @@ final class PairOpener {
         closeAll(checksums, cache, bitmap);
       }
     }
+  }
+
+  /** What tells this cache file from any other, also from one that got its inode after it. */
+  private static String cacheKey(Storage.File cache) throws IOException {
+    String mark = cache.mark();
+    return mark == null ? cache.key() : cache.key() + ":" + mark;
+  }
+
+  /** The same of a file that is given a mark if it has none and can have one. */
+  private static String markedKey(Storage.File cache) throws IOException {
+    if (cache.mark() == null) {
+      byte[] random = new byte[8];
+      new SecureRandom().nextBytes(random);
+      cache.setMark(HexFormat.of().formatHex(random));
+    }
+    return cacheKey(cache);
   }
 
   private static void closeAll(@Nullable AutoCloseable... opened) {
@@ -240,21 +260,21 @@ final class PairOpener {
   private List<String> sizeDifferences(Geometry geometry, Storage.File bitmap, Storage.File cache)
       throws IOException {
     List<String> differences = new ArrayList<>();
-    if (bitmap.size() != geometry.bitmapFileBytes()) {
+    if (size(bitmap) != geometry.bitmapFileBytes()) {
       differences.add(
           "bitmap file "
               + paths.bitmapFile()
               + " is "
-              + bitmap.size()
+              + size(bitmap)
               + " bytes, expected "
               + geometry.bitmapFileBytes());
     }
-    if (cache.size() != geometry.cacheFileBytes()) {
+    if (size(cache) != geometry.cacheFileBytes()) {
       differences.add(
           "cache file "
               + paths.cacheFile()
               + " is "
-              + cache.size()
+              + size(cache)
               + " bytes, expected "
               + geometry.cacheFileBytes());
     }
@@ -264,8 +284,8 @@ final class PairOpener {
   /** Whether files without a sidecar are a legacy pair of this image; false if there are none. */
   private boolean adopt(Geometry geometry, Storage.File bitmap, Storage.File cache)
       throws IOException {
-    long bitmapBytes = bitmap.size();
-    long cacheBytes = cache.size();
+    long bitmapBytes = size(bitmap);
+    long cacheBytes = size(cache);
     if (bitmapBytes == 0 && cacheBytes == 0) {
       return false;
     }
@@ -283,7 +303,7 @@ final class PairOpener {
     }
     if (bitmapFits && cacheBytes == 0) {
       PagedBits bits = new PagedBits(geometry.blocks());
-      load(bitmap, bits);
+      PairFiles.load(bitmap, bits);
       if (bits.count() == 0) {
         return false;
       }
@@ -325,7 +345,7 @@ final class PairOpener {
       return;
     }
     List<String> doubts = new ArrayList<>();
-    compare(doubts, "cache file (device:inode)", found.cacheFileKey(), cache.key());
+    compare(doubts, "cache file (device:inode:mark)", found.cacheFileKey(), cacheKey(cache));
     found
         .bitmapChecksum()
         .ifPresent(
@@ -347,19 +367,54 @@ final class PairOpener {
     LOG.log(Level.WARNING, "{0}; each block is verified before its first use", what);
   }
 
+  private Storage.File openChecksums() throws IOException {
+    try {
+      return storage.open(paths.checksumFile(), Storage.Mode.CREATE);
+    } catch (IOException e) {
+      throw PairFailures.of(paths.checksumFile(), "open", e);
+    }
+  }
+
+  private void writeSidecar(Sidecar sidecar) throws IOException {
+    try {
+      storage.replace(paths.sidecarFile(), sidecar.toBytes());
+    } catch (IOException e) {
+      throw PairFailures.of(paths.sidecarFile(), "write", e);
+    }
+  }
+
+  private void deleteChecksums() throws IOException {
+    try {
+      storage.delete(paths.checksumFile());
+    } catch (IOException e) {
+      throw PairFailures.of(paths.checksumFile(), "delete", e);
+    }
+    forceDirectory(paths.checksumFile());
+  }
+
+  private void forceDirectory(Path file) throws IOException {
+    Path directory = file.toAbsolutePath().getParent();
+    try {
+      storage.forceDirectory(directory);
+    } catch (IOException e) {
+      throw PairFailures.of(directory == null ? file : directory, "force of the directory", e);
+    }
+  }
+
+  /** A file's size; the failure names the file. */
+  static long size(Storage.File file) throws IOException {
+    try {
+      return file.size();
+    } catch (IOException e) {
+      throw PairFailures.of(file.path(), "look at the size", e);
+    }
+  }
+
   private PairLock lock(Path file) throws IOException {
     try {
       return PairLock.open(storage, file, Storage.Mode.CREATE);
     } catch (IOException e) {
       throw PairFailures.of(file, "open", e);
-    }
-  }
-
-  private int load(Storage.File bitmap, PagedBits present) throws IOException {
-    try {
-      return PairFiles.load(bitmap, present);
-    } catch (IOException e) {
-      throw PairFailures.of(paths.bitmapFile(), "read", e);
     }
   }
 

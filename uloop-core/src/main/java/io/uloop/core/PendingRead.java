@@ -3,8 +3,11 @@ package io.uloop.core;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.uloop.ReadCompletion;
+import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
+import java.nio.ReadOnlyBufferException;
 import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A read that waits for fetches; state, not a parked thread.
@@ -16,6 +19,8 @@ import java.util.concurrent.locks.ReentrantLock;
  * buffer is the reader's again and is not touched, which is what {@link #lock} is for.
  */
 final class PendingRead {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
 
   private final long offset;
   private final ByteBuffer dst;
@@ -34,6 +39,9 @@ final class PendingRead {
 
   /** Begins with one part, the reader's own. */
   PendingRead(long offset, ByteBuffer dst, ReadCompletion completion) {
+    if (dst.isReadOnly()) {
+      throw new ReadOnlyBufferException();
+    }
     this.offset = offset;
     this.dst = dst;
     this.base = dst.position();
@@ -108,13 +116,13 @@ final class PendingRead {
     } finally {
       lock.unlock();
     }
-    completion.done(null);
+    complete(null);
   }
 
   /** Ends the read with a failure, unless it is done. */
   void fail(Throwable failure) {
     if (finish()) {
-      completion.done(failure);
+      complete(failure);
     }
   }
 
@@ -125,6 +133,15 @@ final class PendingRead {
    */
   boolean giveUp() {
     return finish();
+  }
+
+  private void complete(@Nullable Throwable failure) {
+    try {
+      completion.done(failure);
+    } catch (RuntimeException e) {
+      // It must not throw; if it does, others that wait for the same fetch must not pay for it.
+      LOG.log(Level.WARNING, "a read's completion failed", e);
+    }
   }
 
   private boolean finish() {

@@ -24,7 +24,7 @@ import java.util.zip.CRC32C;
  * size 2147483648
  * validator ETAG "65a-1f"
  * block-size 4096
- * cache-file 2049:1234567        device and inode, to notice a replaced file
+ * cache-file 2049:1234567:3f0c…  device, inode and mark, to notice a replaced file
  * checksums all                  all: each present block has one; some: those that have one
  * bitmap 9f3a0c11                CRC32C of the bitmap after a clean close, else "open"
  * writer uloop 0.1.0
@@ -33,7 +33,7 @@ import java.util.zip.CRC32C;
  *
  * @param identity the source
  * @param blockSizeBytes the unit of the bitmap
- * @param cacheFileKey device and inode of the cache file
+ * @param cacheFileKey device, inode and mark of the cache file
  * @param checksums whether every present block has a checksum
  * @param bitmapChecksum CRC32C of the bitmap file; empty while the pair is open (or after a crash)
  * @param writer what wrote it
@@ -109,12 +109,14 @@ record Sidecar(
       }
     }
     try {
+      long size = Long.parseLong(required(values, "size"));
+      int blockSizeBytes = Integer.parseInt(required(values, "block-size"));
       return new Sidecar(
           new SourceIdentity(
               required(values, "uri"),
-              Long.parseLong(required(values, "size")),
+              size,
               Optional.ofNullable(values.get("validator")).map(Sidecar::validator)),
-          Integer.parseInt(required(values, "block-size")),
+          new Geometry(size, blockSizeBytes).blockSizeBytes(),
           required(values, "cache-file"),
           required(values, "checksums").equals("all"),
           Optional.of(required(values, "bitmap"))

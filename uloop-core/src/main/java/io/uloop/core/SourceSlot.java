@@ -92,6 +92,12 @@ final class SourceSlot {
         check(fresh);
         source = fresh;
         lastFailure = null;
+        if (ended) {
+          // Closed while it was being opened; close() may have come too early to see it.
+          source = null;
+          fresh.close();
+          throw new ClosedChannelException();
+        }
         return fresh;
       } catch (IOException e) {
         lastFailure = e;

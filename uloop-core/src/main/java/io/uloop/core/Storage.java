@@ -45,7 +45,7 @@ interface Storage {
   void delete(Path path) throws IOException;
 
   /** An open file; positional I/O only. Any thread, except that {@link #close} comes last. */
-  interface File extends AutoCloseable {
+  interface File extends java.io.Closeable {
     /** Where the file is, for messages. */
     Path path();
 
@@ -72,6 +72,15 @@ interface Storage {
 
     /** As {@link Storage#key}, of the file that is open. */
     String key();
+
+    /**
+     * A mark that was put on the file and goes with it, not with its inode's number; null if there
+     * is none, or the file system has no such thing.
+     */
+    @Nullable String mark() throws IOException;
+
+    /** Marks the file, durably; does nothing where that cannot be. */
+    void setMark(String mark) throws IOException;
 
     /** Maps a part read-only; null if this storage cannot, and then {@link #read} must do. */
     @Nullable ByteBuffer map(long position, long length) throws IOException;

@@ -141,7 +141,7 @@ class CrashStateTest {
         }
         found++;
       }
-      long bad = store.verify(0, blocks);
+      long bad = store.verify(0, blocks, store::setReady);
       if (bad >= 0) {
         throw new AssertionError("bit " + bad + " is set and its checksum is wrong or missing");
       }

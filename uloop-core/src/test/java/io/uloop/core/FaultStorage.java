@@ -5,9 +5,12 @@ import java.io.EOFException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.WritableByteChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.Predicate;
 
 /** Fails one step of its choice, or all steps of a kind, of the storage below it. */
@@ -28,6 +31,9 @@ final class FaultStorage implements Storage {
 
   private final Storage below;
   private boolean mappable = true;
+  private boolean forcing = true;
+
+  private final Map<String, Runnable> hook = new ConcurrentHashMap<>();
 
   // Guarded by this.
   private final List<String> steps = new ArrayList<>();
@@ -44,6 +50,17 @@ final class FaultStorage implements Storage {
   FaultStorage unmappable() {
     mappable = false;
     return this;
+  }
+
+  /** Leaves the forces out, which cost much and do nothing that a test could see. */
+  FaultStorage unforced() {
+    forcing = false;
+    return this;
+  }
+
+  /** Runs something, once, before a step such as {@code force c} is done or fails. */
+  void before(String step, Runnable what) {
+    hook.put(step, what);
   }
 
   /** Makes step number {@code step}, counted from now on, fail once. */
@@ -82,7 +99,15 @@ final class FaultStorage implements Storage {
     }
   }
 
-  private synchronized Fault turn(String what, Path path) {
+  private Fault turn(String what, Path path) {
+    Runnable first = hook.remove(what + " " + path.getFileName());
+    if (first != null) {
+      first.run();
+    }
+    return counted(what, path);
+  }
+
+  private synchronized Fault counted(String what, Path path) {
     String step = what + " " + path.getFileName();
     boolean fails = steps.size() == failing || always.test(step);
     steps.add(step);
@@ -118,13 +143,19 @@ final class FaultStorage implements Storage {
   @Override
   public void replace(Path path, byte[] content) throws IOException {
     step("replace", path);
-    below.replace(path, content);
+    if (forcing) {
+      below.replace(path, content);
+    } else {
+      Files.write(path, content);
+    }
   }
 
   @Override
   public void forceDirectory(Path directory) throws IOException {
     step("forceDirectory", directory);
-    below.forceDirectory(directory);
+    if (forcing) {
+      below.forceDirectory(directory);
+    }
   }
 
   @Override
@@ -187,7 +218,9 @@ final class FaultStorage implements Storage {
     @Override
     public void force() throws IOException {
       step("force", path());
-      file.force();
+      if (forcing) {
+        file.force();
+      }
     }
 
     @Override
@@ -205,6 +238,16 @@ final class FaultStorage implements Storage {
     @Override
     public String key() {
       return file.key();
+    }
+
+    @Override
+    public String mark() throws IOException {
+      return file.mark();
+    }
+
+    @Override
+    public void setMark(String mark) throws IOException {
+      file.setMark(mark);
     }
 
     @Override

@@ -216,6 +216,14 @@ final class MemoryStorage implements Storage {
     }
 
     @Override
+    public String mark() {
+      return null; // as a file system without extended attributes
+    }
+
+    @Override
+    public void setMark(String mark) {}
+
+    @Override
     public ByteBuffer map(long position, long length) {
       return null;
     }

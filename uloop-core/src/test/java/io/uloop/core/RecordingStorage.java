@@ -176,6 +176,16 @@ final class RecordingStorage implements Storage {
     }
 
     @Override
+    public String mark() throws IOException {
+      return file.mark();
+    }
+
+    @Override
+    public void setMark(String mark) throws IOException {
+      file.setMark(mark);
+    }
+
+    @Override
     public ByteBuffer map(long position, long length) throws IOException {
       return file.map(position, length);
     }

@@ -68,11 +68,17 @@ final class Connection implements EventLoop.Selectable {
   /** Whether the state machine has to wait for something else than bytes. */
   private boolean paused;
 
+  /** Whether the last read took all that was there. */
+  private boolean drained;
+
   /** Whether the client sends no more. */
   private boolean endOfStream;
 
   /** Whether no more requests are taken. */
   private boolean finished;
+
+  /** Whether the loop will pump this after the tasks at hand. */
+  private boolean dirty;
 
   private boolean encrypted;
   private boolean lingering;
@@ -153,6 +159,18 @@ final class Connection implements EventLoop.Selectable {
     finished = true;
   }
 
+  /** Remembers to be pumped; false if it does so already. */
+  boolean becomesDirty() {
+    boolean first = !dirty;
+    dirty = true;
+    return first;
+  }
+
+  void pumpDirty() {
+    dirty = false;
+    pump();
+  }
+
   @Override
   public void ready() {
     pump();
@@ -192,7 +210,7 @@ final class Connection implements EventLoop.Selectable {
         }
         return;
       }
-      if (!readAndFeed(round)) {
+      if (!readAndFeed()) {
         outState = link.flush() ? outState : OutputQueue.State.FULL;
         if (stopping && idle()) {
           link.endOutput();
@@ -220,13 +238,15 @@ final class Connection implements EventLoop.Selectable {
   }
 
   /** Lets the state machine have what was or is received; tells whether to go on at once. */
-  private static final boolean SKIP = Boolean.getBoolean("uloop.skip");
-
-  private boolean readAndFeed(int round) throws IOException {
+  private boolean readAndFeed() throws IOException {
+    if (drained && !paused) {
+      drained = false; // The selector tells when there is more; trying costs a system call.
+      return false;
+    }
     Transmission requests = transmission;
     ByteBuffer payload = requests == null || leftover != null ? null : requests.payloadTarget();
     if (requests != null && payload != null) {
-      if (!received(link.read(payload))) {
+      if (!received(payload)) {
         return endOfStream;
       }
       requests.payloadArrived();
@@ -234,10 +254,7 @@ final class Connection implements EventLoop.Selectable {
     }
     ByteBuffer in = loop.input();
     restoreLeftover(in);
-    if (!paused && round > 0 && SKIP && in.position() == 0) {
-      return false;
-    }
-    if (!paused && !(!endOfStream && received(link.read(in)))) {
+    if (!paused && !(!endOfStream && received(in))) {
       if (endOfStream) {
         return true;
       }
@@ -258,9 +275,12 @@ final class Connection implements EventLoop.Selectable {
     return !paused || !out.isEmpty();
   }
 
-  private boolean received(int count) {
+  /** Reads what there is; tells whether that was anything. */
+  private boolean received(ByteBuffer dst) throws IOException {
+    int count = link.read(dst);
     if (count > 0) {
       lastProgress = System.nanoTime();
+      drained = dst.hasRemaining();
     } else if (count < 0) {
       endOfStream = true;
     }

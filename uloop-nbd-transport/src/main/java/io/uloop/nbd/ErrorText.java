@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
-import java.io.IOException;
+import io.uloop.UloopException;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 
@@ -13,10 +13,10 @@ final class ErrorText {
 
   private ErrorText() {}
 
-  /** Gives the message of an I/O failure, which names no credentials; nothing of other failures. */
+  /** Gives the message of a known failure, which names no credentials; nothing of others. */
   static byte[] of(Throwable failure) {
     String message = failure.getMessage();
-    if (!(failure instanceof IOException) || message == null) {
+    if (!(failure instanceof UloopException) || message == null) {
       return new byte[0];
     }
     byte[] bytes = message.getBytes(StandardCharsets.UTF_8);

@@ -51,11 +51,17 @@ final class EventLoop implements Runnable {
   private final ByteBufAllocator allocator;
   private final Queue<Runnable> tasks = new ConcurrentLinkedQueue<>();
   private final AtomicBoolean awake = new AtomicBoolean();
-  private final ByteBuf inputOwner;
-  private final ByteBuffer input;
+  private @Nullable Segment input;
   private @Nullable Segment spare;
   private final Set<Connection> connections = new LinkedHashSet<>();
   private final List<Connection> dirty = new ArrayList<>();
+
+  /** Keys that get no events until the next sweep. */
+  private final List<SelectionKey> resting = new ArrayList<>();
+
+  /** Who runs this; null before. */
+  private volatile @Nullable Thread thread;
+
   private boolean stopping;
 
   /** Set when nobody runs the tasks any more; whoever adds one then runs it (it only releases). */
@@ -66,8 +72,6 @@ final class EventLoop implements Runnable {
   EventLoop(ByteBufAllocator allocator) throws IOException {
     this.selector = Selector.open();
     this.allocator = allocator;
-    this.inputOwner = allocator.directBuffer(INPUT_BYTES, INPUT_BYTES);
-    this.input = inputOwner.nioBuffer(0, INPUT_BYTES);
   }
 
   Selector selector() {
@@ -81,7 +85,13 @@ final class EventLoop implements Runnable {
 
   /** Gives the buffer for a read, cleared; valid until the caller returns to the loop. */
   ByteBuffer input() {
-    return input.clear();
+    Segment held = input;
+    if (held == null) {
+      // Not in the constructor: a thread that has allocated keeps the allocator's memory alive.
+      held = Segment.collecting(allocate(INPUT_BYTES));
+      input = held;
+    }
+    return held.bytes.clear();
   }
 
   /** Gives an empty collecting buffer of {@link Segment#CHUNK_BYTES}. */
@@ -116,14 +126,16 @@ final class EventLoop implements Runnable {
     tasks.add(task);
     if (terminated) {
       runRest();
-    } else if (awake.compareAndSet(false, true)) {
+    } else if (Thread.currentThread() != thread && awake.compareAndSet(false, true)) {
       selector.wakeup();
     }
   }
 
   /** Asks for a connection to be pumped once the tasks at hand are done. */
   void markDirty(Connection connection) {
-    dirty.add(connection);
+    if (connection.becomesDirty()) {
+      dirty.add(connection);
+    }
   }
 
   void add(Connection connection) throws ClosedSelectorException {
@@ -144,6 +156,16 @@ final class EventLoop implements Runnable {
     List.copyOf(connections).forEach(action);
   }
 
+  /** Leaves a listening socket alone for a while, as accepting fails; on the loop. */
+  void rest(SelectionKey accepting) {
+    accepting.interestOps(0);
+    resting.add(accepting);
+  }
+
+  private static void wake(SelectionKey accepting) {
+    accepting.interestOps(SelectionKey.OP_ACCEPT);
+  }
+
   /** Ends all connections in order, and then the loop; on the loop. */
   void stop() {
     stopping = true;
@@ -157,17 +179,25 @@ final class EventLoop implements Runnable {
 
   @Override
   public void run() {
+    thread = Thread.currentThread();
     long nextSweep = System.nanoTime();
     try {
       while (!(stopping && connections.isEmpty())) {
         long tick = stopping ? STOP_SWEEP_MILLIS : SWEEP_MILLIS;
-        selector.select(EventLoop::ready, connections.isEmpty() ? 0 : tick);
+        boolean timeless = connections.isEmpty() && resting.isEmpty();
+        if (tasks.isEmpty()) {
+          selector.select(EventLoop::ready, timeless ? 0 : tick);
+        } else {
+          selector.selectNow(EventLoop::ready); // The loop's own tasks came without a wake-up.
+        }
         awake.set(false);
         runTasks();
         long now = System.nanoTime();
         if (now - nextSweep >= 0) {
           nextSweep = now + tick * 1_000_000;
           forEachConnection(c -> c.sweep(now));
+          resting.stream().filter(SelectionKey::isValid).forEach(EventLoop::wake);
+          resting.clear();
         }
       }
     } catch (IOException | RuntimeException | Error e) {
@@ -183,7 +213,7 @@ final class EventLoop implements Runnable {
       task.run();
     }
     for (int i = 0; i < dirty.size(); i++) {
-      dirty.get(i).pump();
+      dirty.get(i).pumpDirty();
     }
     dirty.clear();
   }
@@ -201,12 +231,13 @@ final class EventLoop implements Runnable {
     forEachConnection(Connection::close);
     terminated = true;
     runRest();
-    Segment last = spare;
-    if (last != null) {
-      spare = null;
-      last.owner.release();
+    for (Segment held : new Segment[] {spare, input}) {
+      if (held != null) {
+        held.owner.release();
+      }
     }
-    inputOwner.release();
+    spare = null;
+    input = null;
     try {
       selector.close();
     } catch (IOException e) {

@@ -14,6 +14,9 @@ final class ListenPlace {
   static final String UNIX = "unix:";
   static final String TCP = "tcp:";
 
+  /** The socket that systemd or inetd opened. */
+  static final String INHERITED = "inherited:";
+
   private ListenPlace() {}
 
   /** Checks the form; resolves nothing. */
@@ -26,7 +29,7 @@ final class ListenPlace {
       }
     } else if (isTcp(place)) {
       port(place);
-    } else {
+    } else if (!place.equals(INHERITED)) {
       throw new IllegalArgumentException(
           "not a place to listen at: place=" + place + " expected=unix:/path or tcp:host:port");
     }

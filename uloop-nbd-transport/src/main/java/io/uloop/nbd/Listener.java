@@ -60,6 +60,9 @@ final class Listener implements Closeable {
 
   /** Listens at one of the settings' places. */
   static Listener open(String place, NbdServerConfig config) throws IOException {
+    if (place.equals(ListenPlace.INHERITED)) {
+      return inherited();
+    }
     SocketAddress address = ListenPlace.address(place);
     try {
       return address instanceof UnixDomainSocketAddress unix
@@ -70,6 +73,18 @@ final class Listener implements Closeable {
       told.initCause(e);
       throw told;
     }
+  }
+
+  /** Takes the socket over that the one who started this process opened, wherever it listens. */
+  private static Listener inherited() throws IOException {
+    Optional<ServerSocketChannel> passed = SdActivation.listener();
+    if (passed.isPresent()) {
+      return new Listener(passed.get(), ListenPlace.INHERITED, null);
+    }
+    if (System.inheritedChannel() instanceof ServerSocketChannel standardInput) {
+      return new Listener(standardInput, ListenPlace.INHERITED, null);
+    }
+    throw new IOException("no listening socket was passed to this process");
   }
 
   private static Listener openTcp(InetSocketAddress address, NbdServerConfig config)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
-import java.util.Queue;
-import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -16,7 +17,7 @@ final class MemoryBudget {
 
   private final long limit;
   private final AtomicLong used = new AtomicLong();
-  private final Queue<Runnable> waiters = new ConcurrentLinkedQueue<>();
+  private final Set<Runnable> waiters = ConcurrentHashMap.newKeySet();
 
   MemoryBudget(long limit) {
     this.limit = limit;
@@ -26,7 +27,8 @@ final class MemoryBudget {
    * Takes bytes, or registers for a later try.
    *
    * @param bytes how many, one request's
-   * @param resume run once, on any thread, when a new try may succeed; must not block
+   * @param resume run on any thread when a new try may succeed; must not block; one connection's is
+   *     always the same object
    * @return whether they were taken
    */
   boolean take(long bytes, Runnable resume) {
@@ -57,13 +59,16 @@ final class MemoryBudget {
   void release(long bytes) {
     used.addAndGet(-bytes);
     // Waking all keeps it simple; those who still get none register again.
-    for (int n = waiters.size(); n > 0; n--) {
-      Runnable next = waiters.poll();
-      if (next == null) {
-        return;
+    for (Runnable waiter : List.copyOf(waiters)) {
+      if (waiters.remove(waiter)) {
+        waiter.run();
       }
-      next.run();
     }
+  }
+
+  /** Forgets somebody who will not ask again. */
+  void forget(Runnable resume) {
+    waiters.remove(resume);
   }
 
   boolean contended() {

@@ -49,6 +49,9 @@ public final class NbdServer implements Closeable {
   /** Threads for what may block. They end when there is nothing for them to do. */
   private static final int WORKERS = 8;
 
+  /** Asked for on unix sockets, of which the kernel gives what net.core.wmem_max allows. */
+  private static final int SEND_BUFFER_BYTES = 1 << 20;
+
   private static final long WORKER_IDLE_SECONDS = 10;
 
   /** How long {@link #close} waits; the connections end themselves a little earlier. */
@@ -145,6 +148,12 @@ public final class NbdServer implements Closeable {
         socket = listener.channel().accept();
       } catch (ClosedChannelException e) {
         return; // The server stops.
+      } catch (IOException e) {
+        // No descriptors left, most likely; the client waits in the backlog for better times.
+        LOG.log(Level.WARNING, "cannot accept: " + e.getMessage());
+        EventLoop accepting = loops.get(0);
+        accepting.rest(listener.channel().keyFor(accepting.selector()));
+        return;
       }
       if (socket == null) {
         return;
@@ -167,6 +176,8 @@ public final class NbdServer implements Closeable {
       socket.configureBlocking(false);
       if (socket.getRemoteAddress() instanceof InetSocketAddress) {
         socket.setOption(StandardSocketOptions.TCP_NODELAY, true);
+      } else {
+        socket.setOption(StandardSocketOptions.SO_SNDBUF, SEND_BUFFER_BYTES);
       }
       connection.start(socket.register(loop.selector(), SelectionKey.OP_READ, connection));
     } catch (IOException | ClosedSelectorException e) {

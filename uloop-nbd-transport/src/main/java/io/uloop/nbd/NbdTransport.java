@@ -10,7 +10,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Offers a device over NBD at {@code unix:/path} or {@code tcp:host:port}.
+ * Offers a device over NBD at {@code unix:/path}, {@code tcp:host:port} or {@code inherited:}, the
+ * listening socket that systemd or inetd passed in.
  *
  * <table>
  *   <caption>Properties</caption>
@@ -42,7 +43,9 @@ public final class NbdTransport implements DeviceTransport {
 
   @Override
   public boolean accepts(String place) {
-    return ListenPlace.isUnix(place) || ListenPlace.isTcp(place);
+    return ListenPlace.isUnix(place)
+        || ListenPlace.isTcp(place)
+        || place.equals(ListenPlace.INHERITED);
   }
 
   @Override

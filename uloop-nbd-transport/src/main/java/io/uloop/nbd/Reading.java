@@ -2,6 +2,7 @@
 package io.uloop.nbd;
 
 import io.netty.buffer.ByteBuf;
+import io.uloop.BlockDevice;
 import io.uloop.ReadCompletion;
 import java.nio.ByteBuffer;
 import org.jspecify.annotations.Nullable;
@@ -34,8 +35,12 @@ final class Reading implements ReadCompletion, Runnable {
     this.owner = loop.allocate(headerBytes + length);
   }
 
-  void start(io.uloop.BlockDevice device) {
-    device.readAsync(offset, owner.nioBuffer(headerBytes, length), this);
+  void start(BlockDevice device) {
+    try {
+      device.readAsync(offset, owner.nioBuffer(headerBytes, length), this);
+    } catch (RuntimeException e) {
+      done(e); // It should have told the completion.
+    }
   }
 
   @Override

@@ -109,16 +109,16 @@ final class Transfer implements ReadCompletion, Runnable {
     int length = pieceLength();
     Segment next = loop.chunk();
     next.bytes.limit(length);
-    boolean present;
+    boolean present = false;
     try {
       present = device.tryRead(offset, next.bytes);
-    } catch (IOException e) {
-      loop.recycle(next);
-      throw e;
+    } finally {
+      next.bytes.limit(next.bytes.capacity());
+      if (!present) {
+        loop.recycle(next);
+      }
     }
-    next.bytes.limit(next.bytes.capacity());
     if (!present) {
-      loop.recycle(next);
       return false;
     }
     took(next, length);

@@ -31,9 +31,10 @@ import org.jspecify.annotations.Nullable;
 final class Transmission {
 
   /** Reads up to this size are copied into the output; larger ones go around it. */
-  static final int COPY_BYTES = Integer.getInteger("uloop.copy", 64 << 10);
+  static final int COPY_BYTES = 64 << 10;
 
-  static final int FLUSH_BYTES = Integer.getInteger("uloop.flush", 32 << 10);
+  /** So much is sent before a batch is through, so that the client works while the rest is made. */
+  private static final int FLUSH_BYTES = 32 << 10;
 
   /** Room for any reply without data, the text of an error included. */
   private static final int SMALL_REPLY_BYTES = 512;
@@ -454,6 +455,7 @@ final class Transmission {
 
   /** Gives back what is held; what runs gives its own back when it ends. */
   void close() {
+    server.budget().forget(resume);
     Payload receiving = payload;
     if (receiving != null) {
       payload = null;

@@ -54,7 +54,9 @@ class TlsTest {
 
   private static Socket connect(NbdServer server) throws IOException {
     int port = Integer.parseInt(server.places().get(0).replaceAll(".*:", ""));
-    return new Socket(InetAddress.getLoopbackAddress(), port);
+    Socket socket = new Socket(InetAddress.getLoopbackAddress(), port);
+    socket.setTcpNoDelay(true);
+    return socket;
   }
 
   private static NbdTestClient over(Socket socket) throws IOException {
