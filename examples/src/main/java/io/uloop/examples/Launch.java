@@ -135,9 +135,11 @@ final class Launch {
     if (isKernelDevice()) {
       // A launcher that is started again after a crash takes its device over, if it is the same.
       properties.putIfAbsent("identifier", "uloop:" + digest(device.identity()));
-      // Longer than a fetch: what is answered later would be asked for again on a new link.
-      properties.putIfAbsent(
-          "timeout", Long.toString(command.timeout().toSeconds() + KERNEL_SLACK_SECONDS));
+      if (!device.capabilities().writable()) {
+        // Longer than a fetch: what is answered later would be asked for again on a new link.
+        properties.putIfAbsent(
+            "timeout", Long.toString(command.timeout().toSeconds() + KERNEL_SLACK_SECONDS));
+      }
     }
     return properties;
   }

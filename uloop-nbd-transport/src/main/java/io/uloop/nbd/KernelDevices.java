@@ -87,7 +87,8 @@ public final class KernelDevices {
   }
 
   /**
-   * Detaches a device, whoever serves it: what was written reaches the server first if one lives.
+   * Detaches a device: an nbd device whoever serves it, where what was written reaches a living
+   * server first; a loop device only if nobody serves it any more.
    *
    * @param place its path
    * @param force whether also if somebody uses it; what is in flight fails then
@@ -106,12 +107,21 @@ public final class KernelDevices {
     if (!isConfigured(device)) {
       throw new IOException(place + " is not attached");
     }
+    boolean served = KernelRuntime.isServed(calls, device.name());
+    if (served && target.driver() == KernelPlace.Driver.LOOP) {
+      // Its server holds it open, so that the driver would only put the detach off.
+      throw new IOException(
+          place
+              + " is served by process "
+              + KernelRuntime.server(device.name()).orElse("?")
+              + "; stop that instead");
+    }
     Optional<NativeFd> claim = KernelClaim.take(device, SHORT_USERS);
     if (claim.isEmpty() && !force) {
       throw new DeviceInUseException(place + " is in use: " + KernelClaim.users(device));
     }
     try (NativeFd open = claim.isPresent() ? claim.get() : device.open(KernelDevice.O_RDONLY)) {
-      if (KernelRuntime.isServed(calls, device.name())) {
+      if (served) {
         calls.fsync(open);
       }
       if (target.driver() == KernelPlace.Driver.LOOP) {

@@ -54,9 +54,10 @@ final class KernelRuntime implements Closeable {
         || !Files.isDirectory(base, LinkOption.NOFOLLOW_LINKS)) {
       throw new IOException(base + " must be a directory of mode 0700");
     }
-    return new KernelRuntime(
-        base,
-        Files.createTempDirectory(base, "attach-", PosixFilePermissions.asFileAttribute(PRIVATE)));
+    Path directory =
+        Files.createTempDirectory(base, "attach-", PosixFilePermissions.asFileAttribute(PRIVATE));
+    Files.writeString(directory.resolve(PID), Long.toString(ProcessHandle.current().pid()));
+    return new KernelRuntime(base, directory);
   }
 
   private static Path base() {

@@ -46,6 +46,12 @@ record KernelSettings(
 
   static final int MOST_CONNECTIONS = 64;
 
+  /** More than the fetch deadline of 30 s. */
+  private static final int TIMEOUT_READ_ONLY = 40;
+
+  /** More than a flush of much to a slow disk; a write sent twice may overtake a newer one. */
+  private static final int TIMEOUT_WRITABLE = 120;
+
   private static final Set<String> NAMES =
       Set.of(
           CONNECTIONS,
@@ -73,9 +79,11 @@ record KernelSettings(
   /**
    * Reads properties.
    *
+   * @param properties as given
+   * @param writable whether what is attached can be written
    * @throws IllegalArgumentException if one is unknown, or out of bounds
    */
-  static KernelSettings of(Map<String, String> properties) {
+  static KernelSettings of(Map<String, String> properties, boolean writable) {
     Set<String> unknown = new TreeSet<>(properties.keySet());
     unknown.removeAll(NAMES);
     if (!unknown.isEmpty()) {
@@ -90,7 +98,9 @@ record KernelSettings(
     return new KernelSettings(
         read.number(CONNECTIONS, 4, 1, MOST_CONNECTIONS),
         new NetlinkNbd.Timeouts(
-            Duration.ofSeconds(read.number(TIMEOUT, 40, 1, 24 * 3600)),
+            Duration.ofSeconds(
+                read.number(
+                    TIMEOUT, writable ? TIMEOUT_WRITABLE : TIMEOUT_READ_ONLY, 1, 24 * 3600)),
             Duration.ofSeconds(read.number(DEAD_TIMEOUT, 60, 0, 24 * 3600))),
         blockBytes,
         Optional.ofNullable(properties.get(IDENTIFIER)),

@@ -28,8 +28,9 @@ import java.util.concurrent.TimeUnit;
  *   <tr><th>name</th><th>unless set</th><th>meaning</th></tr>
  *   <tr><td>{@code connections}</td><td>4</td><td>links to the server; 1 if it cannot have
  *       more</td></tr>
- *   <tr><td>{@code timeout}</td><td>40</td><td>seconds after which the kernel gives a link up that
- *       does not answer (nbd); must be longer than a fetch may take</td></tr>
+ *   <tr><td>{@code timeout}</td><td>40, writable 120</td><td>seconds after which the kernel gives a
+ *       link up that does not answer (nbd); must be longer than a fetch or a flush may
+ *       take</td></tr>
  *   <tr><td>{@code dead-timeout}</td><td>60</td><td>seconds that requests wait while no link lives
  *       (nbd); 0 fails them at once</td></tr>
  *   <tr><td>{@code identifier}</td><td>none</td><td>what a takeover must know (nbd); without one
@@ -67,7 +68,7 @@ public final class KernelTransport implements DeviceTransport {
     KernelPlace target =
         KernelPlace.of(place)
             .orElseThrow(() -> new IllegalArgumentException("not a kernel device: " + place));
-    KernelSettings settings = KernelSettings.of(properties);
+    KernelSettings settings = KernelSettings.of(properties, device.capabilities().writable());
     if (device.size() < settings.blockBytes()) {
       throw new IllegalArgumentException(
           "a kernel device needs at least one block of "

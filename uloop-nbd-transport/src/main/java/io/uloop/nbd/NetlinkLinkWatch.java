@@ -86,6 +86,7 @@ final class NetlinkLinkWatch {
   private void run() {
     int owed = 0;
     int unexplained = 0;
+    boolean complained = false;
     while (!stopped.get() && !cutOff) {
       try {
         owed += hear(owed == 0 ? WAIT_MILLIS : RETRY_MILLIS);
@@ -95,10 +96,12 @@ final class NetlinkLinkWatch {
         }
         unexplained = sockets.allCut() ? unexplained + 1 : 0;
         cutOff = unexplained >= UNEXPLAINED_ROUNDS;
+        complained = false;
       } catch (IOException | RuntimeException e) {
         LOG.log(
-            System.Logger.Level.WARNING,
+            complained ? System.Logger.Level.DEBUG : System.Logger.Level.WARNING,
             "nbd" + index + ": a dead link cannot be replaced yet: " + e.getMessage());
+        complained = true;
       }
     }
   }

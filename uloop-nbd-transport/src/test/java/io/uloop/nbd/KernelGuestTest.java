@@ -252,7 +252,7 @@ class KernelGuestTest {
         NetlinkNbd nbd = NetlinkNbd.open(calls).orElseThrow()) {
       KernelAttachment attachment =
           attach(server, OptionalInt.of(2), Map.of("identifier", "a", "connections", "1"));
-      KernelSettings other = KernelSettings.of(Map.of("identifier", "b"));
+      KernelSettings other = KernelSettings.of(Map.of("identifier", "b"), false);
       try (KernelLinks.Link link = new KernelUnixLinks(calls, server.socket()).connect()) {
         assertThatThrownBy(
                 () ->
@@ -357,7 +357,7 @@ class KernelGuestTest {
   /** What a launcher that was killed leaves: the device, and nothing of ours. */
   private int connectAndForget(KernelNbdkit server, Map<String, String> properties)
       throws IOException {
-    KernelSettings settings = KernelSettings.of(properties);
+    KernelSettings settings = KernelSettings.of(properties, false);
     try (NetlinkNbd nbd = NetlinkNbd.open(calls).orElseThrow();
         KernelLinks.Link one = new KernelUnixLinks(calls, server.socket()).connect();
         KernelLinks.Link two = new KernelUnixLinks(calls, server.socket()).connect()) {
@@ -370,7 +370,7 @@ class KernelGuestTest {
 
   private KernelAttachment attach(
       KernelNbdkit server, OptionalInt index, Map<String, String> properties) throws IOException {
-    KernelSettings settings = KernelSettings.of(properties);
+    KernelSettings settings = KernelSettings.of(properties, false);
     KernelLinks links = new KernelUnixLinks(calls, server.socket());
     KernelBinding binding =
         settings.useIoctl()

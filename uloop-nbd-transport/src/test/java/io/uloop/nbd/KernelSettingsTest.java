@@ -18,12 +18,13 @@ class KernelSettingsTest {
 
   @Test
   void of_nothing_waitsLongerThanAFetch() {
-    KernelSettings settings = KernelSettings.of(Map.of());
+    KernelSettings settings = KernelSettings.of(Map.of(), false);
 
     assertThat(settings.timeouts().request()).hasSeconds(40);
     assertThat(settings.timeouts().deadConnection()).hasSeconds(60);
     assertThat(settings.identifier()).isEmpty();
     assertThat(settings.connections()).isEqualTo(4);
+    assertThat(KernelSettings.of(Map.of(), true).timeouts().request()).hasSeconds(120);
   }
 
   @ParameterizedTest
@@ -39,7 +40,7 @@ class KernelSettingsTest {
     "conections,4"
   })
   void of_badProperty_namesIt(String name, String value) {
-    assertThatThrownBy(() -> KernelSettings.of(Map.of(name, value)))
+    assertThatThrownBy(() -> KernelSettings.of(Map.of(name, value), false))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining(name);
   }
