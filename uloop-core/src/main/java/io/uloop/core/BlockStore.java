@@ -285,7 +285,7 @@ final class BlockStore {
   /** Whether a block need not be written to read as zeroes: the file was made by us, and empty. */
   private boolean readsAsZeroes(long block, int length) throws IOException {
     return (files.pristine() && !overwritten.get(block))
-        || data.isZero(geometry.startOf(block), length);
+        || data.isZero(geometry.startOf(block), length, ByteBuffer.allocate(length));
   }
 
   private void mark(long fromBlock, long toBlock) {

@@ -2,6 +2,7 @@
 package io.uloop.core;
 
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.atomic.AtomicReferenceArray;
@@ -14,12 +15,17 @@ import org.jspecify.annotations.Nullable;
  * through one could not tell a full volume from a fault, so writes are writes. Both meet in the
  * page cache (mmap(2): a shared mapping shows what write(2) wrote).
  *
- * <p>A file that was cut short, or a sector that cannot be read, makes the access fault; the JVM
- * reports that as an {@link InternalError}, which becomes an {@link IOException} here.
+ * <p>A file that was cut short, or a sector that cannot be read, makes the access fault; that is
+ * noticed here ({@link #copyMapped}) and becomes an {@link IOException}.
  *
  * <p><b>Threads:</b> any.
  */
 final class CacheData {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
+
+  /** Stands where a copy has not come to; any value that data seldom have. */
+  private static final long UNCOPIED = 0x9E6C_63D0_876A_9A35L;
 
   private static final int SEGMENT_SHIFT = 30;
   private static final long SEGMENT_BYTES = 1L << SEGMENT_SHIFT;
@@ -52,12 +58,7 @@ final class CacheData {
       if (segment == null) {
         read(dst.duplicate().limit(index + done + n).position(index + done), at);
       } else {
-        try {
-          dst.put(index + done, segment, within, n);
-          deliverFault();
-        } catch (InternalError e) {
-          throw unreadable(at, n, e);
-        }
+        copyMapped(segment, within, at, dst, index + done, n);
       }
       done += n;
     }
@@ -73,39 +74,57 @@ final class CacheData {
   }
 
   /**
-   * Gives the JVM an occasion to throw the error of an access that faulted just now.
+   * Copies out of the mapping and notices if that faulted.
    *
-   * <p>Compiled code goes on after a fault with whatever bytes it got, and the error is thrown
-   * where the thread next enters the JVM. Measured: compiled code of JDK 25 throws it at the return
-   * from a native method, of which this is a cheap one; JDK 17 does not, nor does interpreted code
-   * always.
+   * <p>After a fault compiled code goes on with whatever bytes it got, and the JVM throws its error
+   * only where the thread next enters it (measured on JDK 17 and 25). But a copy goes forward and
+   * ends at a fault: so a mark is put where its last bytes will be, and if the mark is still there
+   * afterwards the copy did not arrive, or the bytes happen to be the mark. Either way the range is
+   * read once more with read(2), which says what is wrong. One gap is left: on JDK 17, while this
+   * is still interpreted, a copy that is not aligned to 8 bytes is the C library's, which goes on.
    */
-  private void deliverFault() {
-    boolean unused = Thread.holdsLock(segments);
-  }
-
-  private IOException unreadable(long at, int n, InternalError fault) {
-    return new IOException(
-        file.path() + ": read of " + n + " bytes at " + at + " failed (fault in the mapping)",
-        fault);
-  }
-
-  /** Whether a range holds nothing but zeroes. */
-  boolean isZero(long offset, int length) throws IOException {
-    ByteBuffer segment = segment((int) (offset >> SEGMENT_SHIFT));
-    int within = (int) (offset & (SEGMENT_BYTES - 1));
-    if (segment == null || within + (long) length > SEGMENT_BYTES) {
-      ByteBuffer copy = ByteBuffer.allocate(length);
-      copy(offset, copy, 0, length);
-      return Zeroes.only(copy, 0, length);
+  private void copyMapped(ByteBuffer segment, int within, long at, ByteBuffer dst, int index, int n)
+      throws IOException {
+    int last = index + n - Long.BYTES;
+    if (last < index) {
+      read(dst.duplicate().limit(index + n).position(index), at);
+      return;
     }
     try {
-      boolean zero = Zeroes.only(segment, within, length);
-      deliverFault();
-      return zero;
+      dst.putLong(last, UNCOPIED);
+      dst.put(index, segment, within, n);
+      if (dst.getLong(last) != UNCOPIED) {
+        return;
+      }
     } catch (InternalError e) {
-      throw unreadable(offset, length, e);
+      LOG.log(Level.DEBUG, "fault in the mapping of " + file.path(), e);
     }
+    deliverFault();
+    read(dst.duplicate().limit(index + n).position(index), at);
+  }
+
+  /** Has the JVM throw the error of a fault now, so that it does not come out of somewhere else. */
+  private void deliverFault() {
+    for (int i = 0; i < 2; i++) {
+      try {
+        // The JVM is entered, and throws something itself.
+        Class.forName("io.uloop.core.NoSuchClass", false, CacheData.class.getClassLoader());
+      } catch (ClassNotFoundException | InternalError e) {
+        LOG.log(Level.DEBUG, "after a fault in the mapping of " + file.path(), e);
+      }
+    }
+  }
+
+  /** Whether a range, of one segment, holds nothing but zeroes. */
+  boolean isZero(long offset, int length, ByteBuffer scratch) throws IOException {
+    ByteBuffer segment = segment((int) (offset >> SEGMENT_SHIFT));
+    int within = (int) (offset & (SEGMENT_BYTES - 1));
+    // The first word tells most blocks apart; what it says of a fault is looked at below.
+    if (segment != null && length >= Long.BYTES && segment.getLong(within) != 0) {
+      return false;
+    }
+    copy(offset, scratch, 0, length);
+    return Zeroes.only(scratch, 0, length);
   }
 
   /** The segment's mapping, made when first used; null if this file cannot be mapped. */

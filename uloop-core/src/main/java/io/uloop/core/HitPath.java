@@ -248,6 +248,7 @@ final class HitPath {
   /** See {@link io.uloop.BlockDevice#extents}. */
   List<Extent> extents(long offset, long length) {
     List<Extent> extents = new ArrayList<>();
+    ByteBuffer scratch = ByteBuffer.allocate(geometry.blockSizeBytes());
     long end = offset + length;
     long lastBlock = geometry.firstBlockAtOrAfter(end);
     long scanned = 0;
@@ -259,7 +260,7 @@ final class HitPath {
           Math.min(
               end,
               geometry.endBefore(present ? block + 1 : store.present().nextSet(block, lastBlock)));
-      boolean zero = present && isZero(block, at, (int) (runEnd - at));
+      boolean zero = present && isZero(block, at, (int) (runEnd - at), scratch);
       scanned += present ? runEnd - at : 0;
       append(extents, at, runEnd, present, zero);
       at = runEnd;
@@ -268,11 +269,11 @@ final class HitPath {
   }
 
   /** Whether bytes of a present block are zeroes; a block that is not verified says nothing. */
-  private boolean isZero(long block, long offset, int length) {
+  private boolean isZero(long block, long offset, int length, ByteBuffer scratch) {
     verifySome(block, block + 1);
     long entered = enter();
     try {
-      return store.isReady(block, block + 1) && store.data().isZero(offset, length);
+      return store.isReady(block, block + 1) && store.data().isZero(offset, length, scratch);
     } catch (IOException e) {
       return false; // a read of it will say why
     } finally {

@@ -242,4 +242,24 @@ class FaultTest {
     }
     throw new AssertionError("the flush did not fail");
   }
+
+  @Test
+  void cacheFile_cutShortUnderADevice_isNeverServedAsAnythingElse() throws Exception {
+    guard.expectWarnings("");
+    random.nextBytes(image);
+    newPair(0);
+    try (CachedDevice device = open(faulty(), true, false)) {
+      assertRead(device, 0, SIZE);
+      try (java.io.RandomAccessFile file =
+          new java.io.RandomAccessFile(pair.cacheFile().toFile(), "rw")) {
+        for (int round = 0; round < 60; round++) {
+          // The part beyond is read at once, as the fetch of a part would make the rest a hole.
+          int end = (1 + random.nextInt(SIZE / 4096 - 2)) * 4096;
+          file.setLength(end);
+          assertRead(device, end, (SIZE - end) / 8 * 8);
+          assertRead(device, 0, SIZE);
+        }
+      }
+    }
+  }
 }
