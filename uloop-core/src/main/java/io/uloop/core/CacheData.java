@@ -27,6 +27,9 @@ final class CacheData {
   /** Stands where a copy has not come to; any value that data seldom have. */
   private static final long UNCOPIED = 0x9E6C_63D0_876A_9A35L;
 
+  /** The most that is copied before a look whether it arrived. */
+  private static final int MOST_AT_ONCE = 64 * 1024;
+
   private static final int SEGMENT_SHIFT = 30;
   private static final long SEGMENT_BYTES = 1L << SEGMENT_SHIFT;
 
@@ -53,7 +56,7 @@ final class CacheData {
     while (done < length) {
       long at = offset + done;
       int within = (int) (at & (SEGMENT_BYTES - 1));
-      int n = (int) Math.min(length - done, SEGMENT_BYTES - within);
+      int n = (int) Math.min(Math.min(length - done, MOST_AT_ONCE), SEGMENT_BYTES - within);
       ByteBuffer segment = segment((int) (at >> SEGMENT_SHIFT));
       if (segment == null) {
         read(dst.duplicate().limit(index + done + n).position(index + done), at);

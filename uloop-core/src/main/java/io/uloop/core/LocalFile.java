@@ -206,6 +206,11 @@ final class LocalFile implements Storage.File {
 
   @Override
   public ByteBuffer map(long position, long length) throws IOException {
+    // The JDK would make a file that is too short longer, and its hole would be read as zeroes.
+    long size = size();
+    if (size < position + length) {
+      throw new EOFException("is " + size + " bytes, expected " + (position + length));
+    }
     return steadily(channel -> channel.map(FileChannel.MapMode.READ_ONLY, position, length));
   }
 
