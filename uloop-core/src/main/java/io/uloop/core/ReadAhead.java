@@ -10,9 +10,9 @@ import java.util.concurrent.locks.ReentrantLock;
  * <p>Up to {@link #STREAMS} readers at once. A stream is begun by a miss and confirmed by a read
  * that goes on where it stopped, or near it (a reader with many requests in flight is not quite in
  * order). Then its window is kept fetched ahead of it: when half of it is used up the next half is
- * begun, and the window doubles, up to the limit. A stream that is abandoned with most of its
- * window unread halves the window that the next streams begin with; one that was used doubles it
- * again.
+ * begun, and the window grows fourfold, up to the limit. A stream that is abandoned with most of
+ * its window unread halves the window that the next streams begin with; one that was used doubles
+ * it again.
  *
  * <p><b>Threads:</b> any. The check that every read makes ({@link #read}) reads a few fields
  * without a lock; races cost a late or a double look, never a wrong answer. Planning is done under
@@ -21,8 +21,9 @@ import java.util.concurrent.locks.ReentrantLock;
 final class ReadAhead {
 
   static final int STREAMS = 8;
-  private static final long FIRST_WINDOW = 512 * 1024;
+  private static final long FIRST_WINDOW = 1 << 20;
   private static final long LEAST_WINDOW = 64 * 1024;
+  private static final int GROWTH = 4;
   private static final long NEAR = 1 << 20;
 
   /** One reader that goes forward; fields are written under the lock, but for {@link #next}. */
@@ -118,7 +119,7 @@ final class ReadAhead {
         return;
       }
       long window = stream.window;
-      window = window == 0 ? firstWindow : Math.min(maxWindow, window * 2);
+      window = window == 0 ? firstWindow : Math.min(maxWindow, window * GROWTH);
       stream.window = window;
       long from = Math.max(stream.ahead, end);
       long to = Math.min(size, end + window);
