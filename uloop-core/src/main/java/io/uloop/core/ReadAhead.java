@@ -26,10 +26,16 @@ final class ReadAhead {
   private static final int GROWTH = 4;
   private static final long NEAR = 1 << 20;
 
+  /** As {@link #NEAR}, of a stream that is not confirmed. */
+  private static final long NEAR_FIRST = 32 * 1024;
+
   /** One reader that goes forward; fields are written under the lock, but for {@link #next}. */
   private static final class Stream {
     /** Where the reader will go on, or -1 if the slot is free. */
     volatile long next = -1;
+
+    /** Where it began: one that has read little is not fetched far ahead of. */
+    volatile long start;
 
     /** How far has been begun to fetch. */
     volatile long ahead;
@@ -88,7 +94,7 @@ final class ReadAhead {
         continue;
       }
       long window = stream.window;
-      long near = window == 0 ? NEAR / 4 : Math.max(NEAR, window / 2);
+      long near = window == 0 ? NEAR_FIRST : Math.max(NEAR, window / 2);
       if (offset > next + near || offset < next - Math.max(near, window)) {
         continue;
       }
@@ -106,7 +112,7 @@ final class ReadAhead {
       return;
     }
     if (missed) {
-      begin(end);
+      begin(offset, end);
     }
   }
 
@@ -119,7 +125,10 @@ final class ReadAhead {
         return;
       }
       long window = stream.window;
-      window = window == 0 ? firstWindow : Math.min(maxWindow, window * GROWTH);
+      window =
+          window == 0
+              ? Math.min(firstWindow, 2 * (end - stream.start))
+              : Math.min(maxWindow, window * GROWTH);
       stream.window = window;
       long from = Math.max(stream.ahead, end);
       long to = Math.min(size, end + window);
@@ -132,7 +141,7 @@ final class ReadAhead {
     }
   }
 
-  private void begin(long end) {
+  private void begin(long start, long end) {
     if (!lock.tryLock()) {
       return;
     }
@@ -151,6 +160,7 @@ final class ReadAhead {
       long now = clock + 1;
       clock = now;
       oldest.window = 0;
+      oldest.start = start;
       oldest.ahead = end;
       oldest.lastUsed = now;
       oldest.next = end;
