@@ -32,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  * <p>Made with a {@link Builder}. What is present is answered on the reader's thread; what is not
  * is fetched by the device's own threads, as many as the source allows, and each reader is answered
  * as soon as its own bytes have come. See the package description for the way of a read and {@code
- * docs/concurrency.md} for threads and locks.
+ * docs/architecture.md} for threads and locks.
  *
  * <p>The source misbehaving or gone never harms what is present, and the cache volume full or
  * broken never harms a read that the source can answer.
