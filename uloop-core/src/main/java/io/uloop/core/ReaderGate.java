@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.core;
 
-import java.util.concurrent.atomic.LongAdder;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
 
 /**
@@ -12,8 +12,8 @@ import java.util.concurrent.locks.LockSupport;
  * the bits are gone, later ones see them cleared. A reader that counts itself while the epoch
  * changes does so again.
  *
- * <p>Why the sum of a {@link LongAdder} is exact enough: when it is taken, no reader enters the old
- * epoch any more, so each cell can only go down by readers that have left.
+ * <p>The counts are single atomic words. Striped ones would cost less, but their sum is taken cell
+ * by cell: a reader that comes in and goes again meanwhile could hide one that stays.
  *
  * <p><b>Threads:</b> readers any number, evictor one.
  */
@@ -21,38 +21,38 @@ final class ReaderGate {
 
   private static final long POLL_NANOS = 50_000;
 
-  private final LongAdder even = new LongAdder();
-  private final LongAdder odd = new LongAdder();
+  private final AtomicLong even = new AtomicLong();
+  private final AtomicLong odd = new AtomicLong();
   private volatile long epoch;
 
   /** Comes in; give what this returns to {@link #leave}. */
   long enter() {
     while (true) {
       long now = epoch;
-      LongAdder readers = of(now);
-      readers.increment();
+      AtomicLong readers = of(now);
+      readers.incrementAndGet();
       if (epoch == now) {
         return now;
       }
-      readers.decrement();
+      readers.decrementAndGet();
     }
   }
 
   void leave(long entered) {
-    of(entered).decrement();
+    of(entered).decrementAndGet();
   }
 
   /** Waits until all readers that are in now have left. */
   void awaitReaders() {
     long old = epoch;
     epoch = old + 1;
-    LongAdder readers = of(old);
-    while (readers.sum() != 0) {
+    AtomicLong readers = of(old);
+    while (readers.get() != 0) {
       LockSupport.parkNanos(this, POLL_NANOS);
     }
   }
 
-  private LongAdder of(long number) {
+  private AtomicLong of(long number) {
     return (number & 1) == 0 ? even : odd;
   }
 }
