@@ -363,7 +363,7 @@ public final class CachedDevice implements BlockDevice {
   private void committed(Evictor.Commit commit) throws IOException {
     if (evictor != null) {
       evictor.run(commit);
-    } else if (releaseSourceWhenComplete && store.complete() && source.peek() != null && !closed) {
+    } else if (releaseSourceWhenComplete && store.complete() && source.canReopen() && !closed) {
       if (!store.isReady(0, geometry.blocks())) {
         return; // a block that is yet to be verified may have to be fetched again
       }
@@ -614,6 +614,9 @@ public final class CachedDevice implements BlockDevice {
 
     /**
      * Sets whether the source is closed when the last block is in.
+     *
+     * <p>Only one that came from a {@link SourceOpener}: should a block be lost later (a bad sector
+     * under the cache file), the source is opened again. One that was given open stays open.
      *
      * @param release true unless set
      * @return this

@@ -139,9 +139,9 @@ final class SourceSlot {
     changed = gone;
   }
 
-  /** The source if it is open now. */
-  @Nullable BlockSource peek() {
-    return source;
+  /** Whether the source is open now and could be opened again. */
+  boolean canReopen() {
+    return source != null && opener != null;
   }
 
   /** Closes the source until somebody needs it again. */
