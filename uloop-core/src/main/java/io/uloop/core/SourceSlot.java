@@ -8,6 +8,7 @@ import io.uloop.SourceIdentity;
 import io.uloop.SourceUnavailableException;
 import io.uloop.UloopException;
 import java.io.IOException;
+import java.lang.System.Logger.Level;
 import java.nio.channels.ClosedChannelException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
@@ -27,6 +28,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class SourceSlot {
 
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
   private static final long RETRY_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final @Nullable SourceOpener opener;
@@ -122,7 +124,7 @@ final class SourceSlot {
                   + is.uri()
                   + " "
                   + describe(is));
-      changed = gone;
+      changed(gone);
       throw gone;
     }
   }
@@ -136,6 +138,9 @@ final class SourceSlot {
 
   /** Remembers that the source says it has changed; no byte of it is asked for again. */
   void changed(SourceChangedException gone) {
+    if (changed == null) {
+      LOG.log(Level.WARNING, "{0}; what is present stays readable", gone.getMessage());
+    }
     changed = gone;
   }
 
