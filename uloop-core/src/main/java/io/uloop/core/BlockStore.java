@@ -44,6 +44,9 @@ final class BlockStore {
   private final PagedBits dirtyPages;
   private final AtomicLong presentBlocks;
 
+  /** Blocks known to hold nothing but zeroes; noticed when they are stored or verified. */
+  private final PagedBits zeroes;
+
   /** Blocks that were present once and are not now: their place in the file need not be a hole. */
   private final PagedBits overwritten;
 
@@ -68,6 +71,7 @@ final class BlockStore {
     this.ready = checksums == null ? present : new PagedBits(geometry.blocks());
     this.dirtyPages = new PagedBits(present.pageCount());
     this.overwritten = new PagedBits(geometry.blocks());
+    this.zeroes = new PagedBits(geometry.blocks());
     this.presentBlocks = new AtomicLong(present.count());
     this.onDirty = onDirty;
   }
@@ -112,6 +116,11 @@ final class BlockStore {
 
   long nextReady(long fromBlock, long toBlock) {
     return ready.nextSet(fromBlock, toBlock);
+  }
+
+  /** Whether a present block is known to hold nothing but zeroes. */
+  boolean isKnownZero(long block) {
+    return zeroes.get(block);
   }
 
   /** Copies ready bytes out; see {@link CacheData#copy}. */
@@ -191,6 +200,9 @@ final class BlockStore {
       bytes.clear().limit(length);
       switch (Checksums.verify(stored, bytes)) {
         case RIGHT -> {
+          if (Zeroes.only(bytes, 0, length)) {
+            zeroes.set(block, block + 1);
+          }
           return true;
         }
         case UNKNOWN -> {
@@ -257,9 +269,12 @@ final class BlockStore {
         if (sums != null) {
           sums.add(view.limit(at + length).position(at));
         }
-        if (Zeroes.only(bytes, at, length) && readsAsZeroes(block, length)) {
-          write(view, pending, at, firstBlock, base);
-          pending = at + length;
+        if (Zeroes.only(bytes, at, length)) {
+          zeroes.set(block, block + 1);
+          if (readsAsZeroes(block, length)) {
+            write(view, pending, at, firstBlock, base);
+            pending = at + length;
+          }
         }
       }
       write(view, pending, limit, firstBlock, base);
@@ -303,6 +318,7 @@ final class BlockStore {
       ready.clear(fromBlock, toBlock);
     }
     overwritten.set(fromBlock, toBlock);
+    zeroes.clear(fromBlock, toBlock);
     presentBlocks.addAndGet(-present.clear(fromBlock, toBlock));
     dirty(fromBlock, toBlock);
   }

@@ -248,7 +248,6 @@ final class HitPath {
   /** See {@link io.uloop.BlockDevice#extents}. */
   List<Extent> extents(long offset, long length) {
     List<Extent> extents = new ArrayList<>();
-    ByteBuffer scratch = ByteBuffer.allocate(geometry.blockSizeBytes());
     long end = offset + length;
     long lastBlock = geometry.firstBlockAtOrAfter(end);
     long scanned = 0;
@@ -260,7 +259,7 @@ final class HitPath {
           Math.min(
               end,
               geometry.endBefore(present ? block + 1 : store.present().nextSet(block, lastBlock)));
-      boolean zero = present && isZero(block, at, (int) (runEnd - at), scratch);
+      boolean zero = present && isZero(block);
       scanned += present ? runEnd - at : 0;
       append(extents, at, runEnd, present, zero);
       at = runEnd;
@@ -268,17 +267,12 @@ final class HitPath {
     return extents;
   }
 
-  /** Whether bytes of a present block are zeroes; a block that is not verified says nothing. */
-  private boolean isZero(long block, long offset, int length, ByteBuffer scratch) {
-    verifySome(block, block + 1);
-    long entered = enter();
-    try {
-      return store.isReady(block, block + 1) && store.data().isZero(offset, length, scratch);
-    } catch (IOException e) {
-      return false; // a read of it will say why
-    } finally {
-      leave(entered);
+  /** Whether a present block is known to be zero; one that is not verified says nothing. */
+  private boolean isZero(long block) {
+    if (!store.isReady(block, block + 1)) {
+      verifySome(block, Math.min(block + MOST_EXTENTS, geometry.blocks()));
     }
+    return store.isReady(block, block + 1) && store.isKnownZero(block);
   }
 
   private static void append(
