@@ -49,6 +49,8 @@ suite "build, gates and default tests" "${mvn[@]}" verify
   nbdcopy:libnbd-bin nbdfuse:libnbd-bin nbdsh:python3-libnbd nbdkit:nbdkit fusermount3:fuse3 \
   qemu-img:qemu-utils qemu-io:qemu-utils fio:fio \
   qemu-system-x86_64:qemu-system-x86 /usr/share/qemu:qemu-system-data \
+  apache2:apache2-bin lighttpd:lighttpd caddy:caddy tinyproxy:tinyproxy \
+  mksquashfs:squashfs-tools mkfs.erofs:erofs-utils \
   cpio:cpio depmod:kmod busybox:busybox-static xz:xz-utils lz4:lz4 nbd-client:nbd-client \
   || exit 1
 
