@@ -12,11 +12,11 @@ import java.util.List;
 /**
  * Keeps the JVM's optimising compiler from taking the processor away from the data.
  *
- * <p>A cold copy lasts seconds, and in them the second compiler (C2) wants more processor time than
- * the copy itself; on two cores that halves the speed. What it compiles is worth having, but not
- * then. So its threads are made nice (setpriority(2), per thread on Linux), which needs no
- * privilege. A jar's manifest cannot set options of the JVM, and starting a second JVM that has
- * them costs a launcher more than half its start-up; docs/performance.md has the figures.
+ * <p>A cold copy lasts seconds, and in them the second compiler (C2) takes a fifth of the processor
+ * time, on machines where the data need all of it. What it compiles is worth having, but not then.
+ * So its threads are made nice (setpriority(2), per thread on Linux), which needs no privilege. A
+ * jar's manifest cannot set options of the JVM, and starting a second JVM that has them costs a
+ * launcher more than half its start-up; docs/performance.md has the figures.
  */
 final class QuietCompiler {
 
