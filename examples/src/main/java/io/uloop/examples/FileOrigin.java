@@ -162,8 +162,8 @@ public final class FileOrigin implements Closeable {
       if (count < 0) {
         throw new IOException("the file became shorter while it was sent");
       }
+      bytesSent.addAndGet(count); // before: who has the bytes may look at once
       out.write(piece.array(), 0, count);
-      bytesSent.addAndGet(count);
       at += count;
     }
   }
