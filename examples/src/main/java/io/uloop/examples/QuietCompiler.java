@@ -21,7 +21,6 @@ import java.util.List;
 final class QuietCompiler {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.examples");
-  private static final String NICE = "15";
 
   private QuietCompiler() {}
 
@@ -34,7 +33,7 @@ final class QuietCompiler {
 
   private static void lower() {
     try {
-      List<String> command = new ArrayList<>(List.of("renice", "-n", NICE, "-p"));
+      List<String> command = new ArrayList<>(List.of("chrt", "--idle", "--pid", "0"));
       int options = command.size();
       try (DirectoryStream<Path> tasks = Files.newDirectoryStream(Path.of("/proc/self/task"))) {
         for (Path task : tasks) {

@@ -9,10 +9,10 @@ import java.util.concurrent.locks.ReentrantLock;
  *
  * <p>Up to {@link #STREAMS} readers at once. A stream is begun by a miss and confirmed by a read
  * that goes on where it stopped, or near it (a reader with many requests in flight is not quite in
- * order). Then its window is kept fetched ahead of it: when half of it is used up the next half is
- * begun, and the window grows fourfold, up to the limit. A stream that is abandoned with most of
- * its window unread halves the window that the next streams begin with; one that was used doubles
- * it again.
+ * order). Then its window is kept fetched ahead of it, a step at a time: waiting until half of it
+ * is used up would let the line run dry in between. When half a window has been read, the window
+ * grows fourfold, up to the limit. A stream that is abandoned with most of its window unread halves
+ * the window that the next streams begin with; one that was used doubles it again.
  *
  * <p><b>Threads:</b> any. The check that every read makes ({@link #read}) reads a few fields
  * without a lock; races cost a late or a double look, never a wrong answer. Planning is done under
@@ -24,6 +24,10 @@ final class ReadAhead {
   private static final long FIRST_WINDOW = 1 << 20;
   private static final long LEAST_WINDOW = 64 * 1024;
   private static final int GROWTH = 4;
+
+  /** What is begun at once, at most; also the grid that it ends on. */
+  private static final long MOST_STEP = 1 << 20;
+
   private static final long NEAR = 1 << 20;
 
   /** As {@link #NEAR}, of a stream that is not confirmed. */
@@ -42,6 +46,9 @@ final class ReadAhead {
 
     /** How much is to be fetched ahead; 0 until the stream is confirmed. */
     volatile long window;
+
+    /** Where the reader was when the window grew. */
+    volatile long grown;
 
     /** The number of streams begun when it was last read. */
     volatile long lastUsed;
@@ -106,7 +113,7 @@ final class ReadAhead {
         continue;
       }
       stream.next = end;
-      if (window == 0 || stream.ahead - end < window / 2) {
+      if (window == 0 || stream.ahead - end <= window - step(window)) {
         goOn(stream, end);
       }
       return;
@@ -114,6 +121,10 @@ final class ReadAhead {
     if (missed) {
       begin(offset, end);
     }
+  }
+
+  private static long step(long window) {
+    return Math.min(MOST_STEP, window / 4);
   }
 
   private void goOn(Stream stream, long end) {
@@ -125,13 +136,22 @@ final class ReadAhead {
         return;
       }
       long window = stream.window;
-      window =
-          window == 0
-              ? Math.min(firstWindow, 2 * (end - stream.start))
-              : Math.min(maxWindow, window * GROWTH);
+      if (window == 0) {
+        window = Math.min(firstWindow, 2 * (end - stream.start));
+        stream.grown = end;
+      } else if (end - stream.grown >= window / 2) {
+        window = Math.min(maxWindow, window * GROWTH);
+        stream.grown = end;
+      }
       stream.window = window;
       long from = Math.max(stream.ahead, end);
-      long to = Math.min(size, end + window);
+      long to = end + window;
+      if (to < size) {
+        long step = Math.max(1, step(window));
+        to -= to % step;
+      } else {
+        to = size;
+      }
       if (from < to) {
         stream.ahead = to;
         planner.begin(from, to);
