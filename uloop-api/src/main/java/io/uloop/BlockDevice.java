@@ -163,6 +163,19 @@ public interface BlockDevice extends Closeable {
   default void prefetch(long offset, long length) {}
 
   /**
+   * Takes note that a reader was told of zeroes, which {@link #extents} named, without reading
+   * them.
+   *
+   * <p>So that they count as read, and whoever reads forward is still seen to; changes nothing
+   * else, and a device that keeps no such account need not override it.
+   *
+   * @param offset first byte
+   * @param length how many, within the device
+   * @throws IndexOutOfBoundsException if the range is not within the device
+   */
+  default void zeroesTold(long offset, long length) {}
+
+  /**
    * Writes the buffer; may block.
    *
    * @param offset the first byte

@@ -284,6 +284,14 @@ public final class CachedDevice implements BlockDevice {
   }
 
   @Override
+  public void zeroesTold(long offset, long length) {
+    geometry.check(offset, length);
+    if (length > 0 && !closed) {
+      hits.hit(offset, length);
+    }
+  }
+
+  @Override
   public void prefetch(long offset, long length) {
     geometry.check(offset, length);
     misses.beginBackground(offset, offset + length);

@@ -128,6 +128,11 @@ final class HitPath {
     }
   }
 
+  /** Counts a read that was answered from what is present; not empty. */
+  void hit(long offset, long length) {
+    hit(offset, length, geometry.blockOf(offset), geometry.blockOf(offset + length - 1) + 1);
+  }
+
   private void hit(long offset, long length, long from, long to) {
     counters.hits.increment();
     counters.bytesRead.add(length);
@@ -226,7 +231,7 @@ final class HitPath {
       leave(entered);
     }
     if (sent > 0) {
-      hit(offset, sent, geometry.blockOf(offset), geometry.blockOf(offset + sent - 1) + 1);
+      hit(offset, sent);
     }
     return sent;
   }

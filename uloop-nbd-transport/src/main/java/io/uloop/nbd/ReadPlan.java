@@ -150,6 +150,7 @@ final class ReadPlan extends Request implements Transfer.End {
         ByteBuffer to = out.reserve(ReplyStyle.MAX_HEADER_BYTES);
         style.putHole(to, cookie, offset, part.offset, bytes, !parts);
         answered |= !parts;
+        device.zeroesTold(part.offset, part.length);
       }
       case PRESENT -> {
         open++;
