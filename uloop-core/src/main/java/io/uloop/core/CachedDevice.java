@@ -83,7 +83,9 @@ public final class CachedDevice implements BlockDevice {
     int fetchBytes = open == null ? Builder.USUAL_FETCH_BYTES : open.preferredFetchBytes();
     long unit = Math.max(1, settings.fetchBytes / geometry.blockSizeBytes());
     long most = Math.max(unit, fetchBytes / geometry.blockSizeBytes());
-    FetchUnit fetchUnit = new FetchUnit(unit, counters);
+    // No miss may push a good part of a bounded cache out.
+    long farthest = Math.max(1, settings.maxCacheBytes / 16 / geometry.blockSizeBytes());
+    FetchUnit fetchUnit = new FetchUnit(unit, farthest, geometry.blocks(), counters);
     this.table =
         new FetchTable(
             store,
@@ -105,8 +107,7 @@ public final class CachedDevice implements BlockDevice {
             health,
             committer,
             evictor,
-            settings.sourceWait.toNanos(),
-            fetchUnit);
+            settings.sourceWait.toNanos());
     this.fetcher = new Fetcher(table, () -> new FetchRun(table, store, counters, misses), name);
     ReadAhead readAhead =
         new ReadAhead(geometry.sizeBytes(), settings.readAheadMaxBytes, misses::beginBackground);

@@ -14,6 +14,10 @@ final class Counters {
   final LongAdder fetchFailures = new LongAdder();
   final LongAdder readAheadBytes = new LongAdder();
   final LongAdder readAheadUsedBytes = new LongAdder();
+
+  /** Reads that were hits only because blocks had been fetched that nobody had asked for. */
+  final LongAdder savedReads = new LongAdder();
+
   final LongAdder evictedBytes = new LongAdder();
   final LongAdder passThroughBytes = new LongAdder();
   final LongAdder healedBlocks = new LongAdder();

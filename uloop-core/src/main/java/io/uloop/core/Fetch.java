@@ -38,7 +38,7 @@ final class Fetch {
   /** Whether it asks for what readers wait for and nothing beyond. */
   final boolean narrow;
 
-  /** Blocks before this were asked for by nobody when the fetch was begun. */
+  /** Whether it is to stop between two blocks, unless somebody has come to wait for it. */
   boolean cancelled;
 
   List<Part> parts = new ArrayList<>();

@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 
 /**
@@ -27,6 +28,8 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
   /** The most that is stored and marked at once: readers wait no longer than this takes to come. */
   static final int MAX_LAND_BYTES = 256 * 1024;
 
+  private static final Comparator<Fetch.Part> BY_START = Comparator.comparingLong(Fetch.Part::from);
+
   private static final ByteBuffer ZEROES = ByteBuffer.allocateDirect(MAX_LAND_BYTES);
 
   /** What a run needs of the device. */
@@ -37,7 +40,7 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
     /** Stores a run of absent blocks; false if the cache volume does not take them now. */
     boolean store(BlockStore.Writer writer, long block, ByteBuffer bytes);
 
-    /** Blocks have landed that nobody had asked for. */
+    /** Blocks have been stored that no reader waits for. */
     void landedUnasked(long from, long to);
 
     /** Ends a fetch that failed: its readers are failed or planned again. */
@@ -221,8 +224,25 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
         part.read().partDone();
       }
     }
-    if (touched.isEmpty() && stored) {
-      context.landedUnasked(from, to);
+    if (stored) {
+      tellUnasked(from, to);
+    }
+  }
+
+  /** Tells which of the blocks that landed belong to no part. */
+  private void tellUnasked(long from, long to) {
+    if (touched.size() > 1) {
+      touched.sort(BY_START);
+    }
+    long at = from;
+    for (Fetch.Part part : touched) {
+      if (at < part.from()) {
+        context.landedUnasked(at, part.from());
+      }
+      at = Math.max(at, part.to());
+    }
+    if (at < to) {
+      context.landedUnasked(at, to);
     }
   }
 

@@ -136,8 +136,7 @@ final class FetchTable {
         }
         Fetch fetch = covering(block);
         if (fetch == null) {
-          boolean exact = want == Want.EXACT;
-          begin(gap(block, to, exact), exact, want == Want.BACKGROUND);
+          beginFor(block, to, want);
           fetch = java.util.Objects.requireNonNull(covering(block));
           outcome = Outcome.BEGUN;
         } else if (outcome == Outcome.READY) {
@@ -158,6 +157,36 @@ final class FetchTable {
     }
   }
 
+  /**
+   * Begins a fetch for a missing block; and, where a miss is to reach further than the unit,
+   * another in the background for what is before it, which nobody shall wait for.
+   */
+  @GuardedBy("lock")
+  private void beginFor(long block, long to, Want want) {
+    boolean exact = want == Want.EXACT;
+    long reach = want == Want.DEMAND ? shape.unit.reach(block) : shape.unit.blocks();
+    long[] run = gap(block, to, exact, reach);
+    begin(run, exact, want == Want.BACKGROUND);
+    if (reach > shape.unit.blocks()) {
+      long start = absentFrom(run[0], block - block % reach);
+      if (start < run[0]) {
+        begin(new long[] {start, run[0]}, false, true);
+      }
+    }
+  }
+
+  /** The first of the blocks before a given one that are absent and in no fetch. */
+  @GuardedBy("lock")
+  private long absentFrom(long block, long least) {
+    Map.Entry<Long, Fetch> before = inFlight.lowerEntry(block);
+    long low = before == null ? least : Math.max(least, before.getValue().end);
+    long start = block;
+    while (start > low && !store.present().get(start - 1) && !isEvicting(start - 1)) {
+      start--;
+    }
+    return start;
+  }
+
   /** The fetch that will land a block, if there is one. */
   @GuardedBy("lock")
   private @Nullable Fetch covering(long block) {
@@ -173,10 +202,11 @@ final class FetchTable {
 
   /**
    * The blocks to fetch for a missing one: to the end of what is missing, over small gaps of what
-   * is present, widened to the grid of the fetch unit while the neighbours are absent too.
+   * is present, widened while the neighbours are absent too: down to the grid of the fetch unit, up
+   * to the grid of what it is to reach.
    */
   @GuardedBy("lock")
-  private long[] gap(long block, long to, boolean exact) {
+  private long[] gap(long block, long to, boolean exact, long reach) {
     long limit = nextInFlight(block, to);
     long end = store.nextReady(block, limit);
     while (end < limit) {
@@ -189,21 +219,12 @@ final class FetchTable {
     if (exact) {
       return new long[] {block, end};
     }
-    PagedBits present = store.present();
-    long unit = shape.unit.blocks();
-    long gridStart = block - block % unit;
-    Map.Entry<Long, Fetch> before = inFlight.lowerEntry(block);
-    long low = before == null ? gridStart : Math.max(gridStart, before.getValue().end);
-    long start = block;
-    while (start > low && !present.get(start - 1) && !isEvicting(start - 1)) {
-      start--;
-    }
-    long gridEnd = Math.min((end + unit - 1) / unit * unit, store.geometry().blocks());
+    long gridEnd = Math.min((end + reach - 1) / reach * reach, store.geometry().blocks());
     long high = nextInFlight(end, gridEnd);
-    while (end < high && !present.get(end) && !isEvicting(end)) {
+    while (end < high && !store.present().get(end) && !isEvicting(end)) {
       end++;
     }
-    return new long[] {start, end};
+    return new long[] {absentFrom(block, block - block % shape.unit.blocks()), end};
   }
 
   @GuardedBy("lock")

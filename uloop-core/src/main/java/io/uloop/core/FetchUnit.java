@@ -1,65 +1,101 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.core;
 
-import java.util.concurrent.atomic.AtomicInteger;
-
 /**
- * How much is fetched for a small miss, learnt from what the readers do.
+ * How much is fetched around a small miss, learnt from what the readers do.
  *
- * <p>Readers that find their next bytes among those fetched for others before (a starting system, a
- * tree of files) gain from a large unit; readers that jump about an image pay for it. The share of
- * reads that were hits tells them apart: it is looked at every {@link #LOOK_EVERY} misses, and the
- * unit is made smaller below {@link #FEW_PERCENT} and larger above {@link #MANY_PERCENT}. All units
- * are powers of two, so that their grids lie within one another.
+ * <p>Readers that find their next bytes among those fetched around earlier misses (a starting
+ * system, a tree of files) gain from much; readers that jump about an image pay for it. What tells
+ * them apart is how many reads a miss saves: reads of blocks that had been fetched though nobody
+ * had asked for them, per miss. (The share of hits would not do: reading the same few blocks again
+ * and again makes many hits and no neighbours.) It is looked at every {@link #LOOK_EVERY} misses:
  *
- * <p><b>Threads:</b> any; a race makes a look come a little late.
+ * <pre>
+ *   below 1/3   the unit is halved, down to a quarter of the one that was set
+ *   above 1     it is doubled, up to the one that was set; and from now on a miss reaches further:
+ *               {@link #WIDE} units, or, the second time in a region of {@link #REGION} units, to the
+ *               end of the region
+ * </pre>
+ *
+ * All units are powers of two, so that their grids lie within one another.
+ *
+ * <p>Measured with the reads of a start-up (mount, walk, 500 files; 20 ms away): a region taken at
+ * its second miss halves the misses for a tenth more bytes.
+ *
+ * <p><b>Threads:</b> the lock of the {@link FetchTable} guards everything here.
  */
 final class FetchUnit {
 
-  private static final int LOOK_EVERY = 64;
-  private static final int FEW_PERCENT = 25;
-  private static final int MANY_PERCENT = 60;
+  private static final int LOOK_EVERY = 16;
 
-  /** The smallest and the largest unit, as parts and multiples of the one that was set. */
+  /** The smallest unit, as a part of the one that was set. */
   private static final int SMALLER = 4;
+
+  private static final int WIDE = 4;
+  private static final int REGION = 32;
 
   private final Counters counters;
   private final long least;
   private final long most;
-  private final AtomicInteger misses = new AtomicInteger();
-  private volatile long blocks;
-  private volatile long hitsBefore;
+  private final long wide;
+  private final long region;
+
+  /** Regions in which there was a miss. */
+  private final PagedBits missed;
+
+  private long unit;
+  private boolean reaching;
+  private int misses;
+  private long savedBefore;
 
   /**
    * Begins with the unit that was set.
    *
-   * @param blocks of that unit, a power of two
+   * @param unit blocks, a power of two
+   * @param farthest the most blocks that one miss may reach over
+   * @param blocks of the device
    */
-  FetchUnit(long blocks, Counters counters) {
-    this.blocks = blocks;
-    this.least = Math.max(1, blocks / SMALLER);
-    this.most = blocks;
+  FetchUnit(long unit, long farthest, long blocks, Counters counters) {
+    this.unit = unit;
+    this.least = Math.max(1, unit / SMALLER);
+    this.most = unit;
+    this.wide = Math.max(unit, Long.highestOneBit(Math.min(unit * WIDE, farthest)));
+    this.region = Math.max(unit, Long.highestOneBit(Math.min(unit * REGION, farthest)));
+    this.missed = new PagedBits(blocks / region + 1);
     this.counters = counters;
   }
 
-  /** The unit now, in blocks. */
+  /** The unit now, in blocks: where a miss is widened to. */
   long blocks() {
-    return blocks;
+    return unit;
   }
 
-  /** Notes that a reader missed. */
-  void missed() {
-    if (misses.incrementAndGet() % LOOK_EVERY != 0) {
-      return;
+  /**
+   * Takes note of a miss.
+   *
+   * @return up to which multiple of how many blocks it is to reach; the unit or more
+   */
+  long reach(long block) {
+    if (++misses == LOOK_EVERY) {
+      look();
     }
-    long hits = counters.hits.sum();
-    long reads = hits - hitsBefore + LOOK_EVERY;
-    long percent = (hits - hitsBefore) * 100 / reads;
-    hitsBefore = hits;
-    if (percent < FEW_PERCENT) {
-      blocks = Math.max(least, blocks / 2);
-    } else if (percent > MANY_PERCENT) {
-      blocks = Math.min(most, blocks * 2);
+    long index = block / region;
+    boolean again = missed.get(index);
+    missed.set(index, index + 1);
+    return !reaching ? unit : again ? region : wide;
+  }
+
+  private void look() {
+    long saved = counters.savedReads.sum();
+    long gain = saved - savedBefore;
+    savedBefore = saved;
+    if (gain * 3 < misses) {
+      unit = Math.max(least, unit / 2);
+      reaching = false;
+    } else if (gain > misses) {
+      unit = Math.min(most, unit * 2);
+      reaching = true;
     }
+    misses = 0;
   }
 }

@@ -139,18 +139,26 @@ final class HitPath {
     if (!store.complete()) {
       readAhead.read(offset, length, false);
     }
-    used(from, to);
+    if (used(from, to)) {
+      counters.savedReads.increment();
+    }
   }
 
-  /** Notes that blocks are read: for the evictor, and to see what read-ahead was good for. */
-  void used(long from, long to) {
+  /**
+   * Notes that blocks are read: for the evictor, and to see what fetching unasked was good for.
+   *
+   * @return whether one of them had been fetched unasked, and is read for the first time
+   */
+  boolean used(long from, long to) {
     if (evictor != null) {
       evictor.used(from, to);
     }
-    if (unread.nextSet(from, to) < to) {
-      long blocks = unread.clear(from, to);
-      counters.readAheadUsedBytes.add(blocks * geometry.blockSizeBytes());
+    if (unread.nextSet(from, to) == to) {
+      return false;
     }
+    long blocks = unread.clear(from, to);
+    counters.readAheadUsedBytes.add(blocks * geometry.blockSizeBytes());
+    return blocks > 0;
   }
 
   /** Notes that blocks have come that nobody had asked for. */

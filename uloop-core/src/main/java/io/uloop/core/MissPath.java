@@ -41,7 +41,6 @@ final class MissPath implements FetchRun.Context {
   private final Committer committer;
   private final @Nullable Evictor evictor;
   private final long sourceWaitNanos;
-  private final FetchUnit unit;
 
   // Set once, before the first read: these three and this class know each other.
   private @Nullable Fetcher fetcher;
@@ -57,9 +56,7 @@ final class MissPath implements FetchRun.Context {
       CacheHealth health,
       Committer committer,
       @Nullable Evictor evictor,
-      long sourceWaitNanos,
-      FetchUnit unit) {
-    this.unit = unit;
+      long sourceWaitNanos) {
     this.geometry = store.geometry();
     this.store = store;
     this.table = table;
@@ -124,10 +121,7 @@ final class MissPath implements FetchRun.Context {
       switch (outcome) {
         case READY -> counters.hits.increment();
         case JOINED -> counters.joins.increment();
-        default -> {
-          counters.misses.increment();
-          unit.missed();
-        }
+        default -> counters.misses.increment();
       }
       counters.bytesRead.add(read.end() - read.offset());
       present.used(from, to);

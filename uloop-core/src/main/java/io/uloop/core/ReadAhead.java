@@ -11,8 +11,9 @@ import java.util.concurrent.locks.ReentrantLock;
  * that goes on where it stopped, or near it (a reader with many requests in flight is not quite in
  * order). Then its window is kept fetched ahead of it, a step at a time: waiting until half of it
  * is used up would let the line run dry in between. When half a window has been read, the window
- * grows fourfold, up to the limit. A stream that is abandoned with most of its window unread halves
- * the window that the next streams begin with; one that was used doubles it again.
+ * grows fourfold, up to the limit and to twice what was read. A stream that is abandoned with most
+ * of its window unread halves the window that the next streams begin with; one that was used
+ * doubles it again.
  *
  * <p><b>Threads:</b> any. The check that every read makes ({@link #read}) reads a few fields
  * without a lock; races cost a late or a double look, never a wrong answer. Planning is done under
@@ -127,6 +128,11 @@ final class ReadAhead {
     return Math.min(MOST_STEP, window / 4);
   }
 
+  /** A reader that ends as suddenly as it began shall not have cost much more than it read. */
+  private long most(Stream stream, long end) {
+    return Math.min(maxWindow, 2 * (end - stream.start));
+  }
+
   private void goOn(Stream stream, long end) {
     if (!lock.tryLock()) {
       return;
@@ -137,10 +143,10 @@ final class ReadAhead {
       }
       long window = stream.window;
       if (window == 0) {
-        window = Math.min(firstWindow, 2 * (end - stream.start));
+        window = Math.min(firstWindow, most(stream, end));
         stream.grown = end;
       } else if (end - stream.grown >= window / 2) {
-        window = Math.min(maxWindow, window * GROWTH);
+        window = Math.max(window, Math.min(most(stream, end), window * GROWTH));
         stream.grown = end;
       }
       stream.window = window;

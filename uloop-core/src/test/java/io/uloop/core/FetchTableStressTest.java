@@ -121,7 +121,9 @@ class FetchTableStressTest {
       BlockStore store = new BlockStore(files, () -> {});
       FetchTable table =
           new FetchTable(
-              store, new FetchTable.Shape(new FetchUnit(8, new Counters()), 64, 64, 2), 4);
+              store,
+              new FetchTable.Shape(new FetchUnit(8, 64, blocks, new Counters()), 64, 64, 2),
+              4);
       AtomicIntegerArray owned = new AtomicIntegerArray(blocks);
       AtomicInteger submitted = new AtomicInteger();
       AtomicInteger ended = new AtomicInteger();
