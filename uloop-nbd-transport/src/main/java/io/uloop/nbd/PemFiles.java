@@ -24,6 +24,7 @@ import javax.net.ssl.KeyManagerFactory;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManager;
 import javax.net.ssl.TrustManagerFactory;
+import javax.net.ssl.X509ExtendedTrustManager;
 import org.jspecify.annotations.Nullable;
 
 /** Keys and certificates as files of text; RFC 7468. */
@@ -72,6 +73,11 @@ final class PemFiles {
           TrustManagerFactory.getInstance(TrustManagerFactory.getDefaultAlgorithm());
       managers.init(trusted);
       trust = managers.getTrustManagers();
+      for (int i = 0; i < trust.length; i++) {
+        if (trust[i] instanceof X509ExtendedTrustManager named) {
+          trust[i] = new UnnamedAuthorities(named);
+        }
+      }
     }
     SSLContext context = SSLContext.getInstance("TLS");
     context.init(own, trust, null);
