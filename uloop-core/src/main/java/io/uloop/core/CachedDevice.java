@@ -348,12 +348,12 @@ public final class CachedDevice implements BlockDevice {
 
   @Override
   public DeviceStatistics statistics() {
-    long hits = counters.hits.sum();
+    long hits = counters.hits.hits();
     long misses = counters.misses.sum();
     long joins = counters.joins.sum();
     return new DeviceStatistics(
         hits + misses + joins,
-        counters.bytesRead.sum(),
+        counters.hits.bytes() + counters.bytesWaitedFor.sum(),
         hits,
         misses,
         joins,

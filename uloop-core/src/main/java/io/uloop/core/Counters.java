@@ -5,10 +5,13 @@ import java.util.concurrent.atomic.LongAdder;
 
 /** What a device counts; each adder may be bumped by any thread. See DeviceStatistics for units. */
 final class Counters {
-  final LongAdder hits = new LongAdder();
+  final HitCounter hits = new HitCounter();
   final LongAdder misses = new LongAdder();
   final LongAdder joins = new LongAdder();
-  final LongAdder bytesRead = new LongAdder();
+
+  /** Of reads that were no hits. */
+  final LongAdder bytesWaitedFor = new LongAdder();
+
   final LongAdder fetches = new LongAdder();
   final LongAdder bytesFetched = new LongAdder();
   final LongAdder fetchFailures = new LongAdder();

@@ -134,8 +134,7 @@ final class HitPath {
   }
 
   private void hit(long offset, long length, long from, long to) {
-    counters.hits.increment();
-    counters.bytesRead.add(length);
+    counters.hits.add(length);
     if (!store.complete()) {
       readAhead.read(offset, length, false);
     }

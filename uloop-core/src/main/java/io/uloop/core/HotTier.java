@@ -30,6 +30,10 @@ import org.jspecify.annotations.Nullable;
 final class HotTier {
 
   private static final int SIGHTINGS = 4;
+
+  /** Caffeine is told of every so many uses only, which estimates them as well; a power of two. */
+  private static final int USES_TOLD = 8;
+
   private static final int SKETCH_SLOTS = 1 << 14;
   private static final int PROBES = 4;
   private static final VarHandle HOLDERS;
@@ -83,6 +87,10 @@ final class HotTier {
   private volatile @Nullable Policy policy;
 
   private final short[] sightings = new short[SKETCH_SLOTS];
+
+  /** Counts uses, without any order: who reads a stale value tells a little more or less. */
+  private int uses;
+
   private volatile boolean closed;
 
   /**
@@ -177,7 +185,9 @@ final class HotTier {
       } finally {
         copy.letGo();
       }
-      var unused = policy().copies.getIfPresent(copy); // a sign of use
+      if ((++uses & USES_TOLD - 1) == 0) {
+        var unused = policy().copies.getIfPresent(copy); // a sign of use
+      }
     }
     return true;
   }

@@ -118,12 +118,15 @@ final class MissPath implements FetchRun.Context {
       return false;
     }
     if (count && outcome != FetchTable.Outcome.LATER) {
+      long bytes = read.end() - read.offset();
       switch (outcome) {
-        case READY -> counters.hits.increment();
+        case READY -> counters.hits.add(bytes);
         case JOINED -> counters.joins.increment();
         default -> counters.misses.increment();
       }
-      counters.bytesRead.add(read.end() - read.offset());
+      if (outcome != FetchTable.Outcome.READY) {
+        counters.bytesWaitedFor.add(bytes);
+      }
       present.used(from, to);
     }
     return true;
