@@ -20,6 +20,21 @@ final class Answers {
   /** Longer requests to be left alone are cut to this, so that a mistake cannot stop a device. */
   static final Duration LONGEST_RETRY_AFTER = Duration.ofSeconds(30);
 
+  /**
+   * An image up to this size is read from a server without ranges: whole, for each read. It is what
+   * the cache asks for at most to serve one random read, so no read costs more than with ranges.
+   */
+  static final int MOST_WHOLE_BYTES = 64 * 1024;
+
+  /**
+   * The part of a body that was asked for.
+   *
+   * @param skip how many bytes come before it
+   * @param take how many bytes it has
+   * @param rest how many bytes come after it
+   */
+  record Slice(long skip, long take, long rest) {}
+
   private Answers() {}
 
   /**
@@ -29,10 +44,10 @@ final class Answers {
    * @param pinned what the image was at open
    * @param first the first byte asked for
    * @param last the last byte asked for
-   * @return how many bytes of the body to take, from {@code first} on; one or more
+   * @return which bytes of the body are those from {@code first} on; one or more
    * @throws AttemptFailure if the body must not be used
    */
-  static long bytesToTake(Exchange answer, Generation pinned, long first, long last)
+  static Slice slice(Exchange answer, Generation pinned, long first, long last)
       throws AttemptFailure {
     int status = answer.status();
     if (status == 206) {
@@ -45,7 +60,7 @@ final class Answers {
     throw refusal(answer);
   }
 
-  private static long partial(Exchange answer, Generation pinned, long first, long last)
+  private static Slice partial(Exchange answer, Generation pinned, long first, long last)
       throws AttemptFailure {
     ContentRange range = contentRange(answer);
     if (range.total() >= 0 && range.total() != pinned.size()) {
@@ -62,7 +77,7 @@ final class Answers {
     }
     long length = range.last() - range.first() + 1;
     checkBody(answer, length);
-    return length;
+    return new Slice(0, length, 0);
   }
 
   private static ContentRange contentRange(Exchange answer) throws AttemptFailure {
@@ -83,14 +98,15 @@ final class Answers {
     return range;
   }
 
-  private static long whole(Exchange answer, Generation pinned, long first, long last)
+  private static Slice whole(Exchange answer, Generation pinned, long first, long last)
       throws AttemptFailure {
     pinned.check(answer);
     long length = answer.contentLength();
     if (length >= 0 && length != pinned.size() && answer.header("Content-Encoding") == null) {
       throw pinned.otherSize(length);
     }
-    if (first != 0 || last != pinned.size() - 1) {
+    boolean asked = first == 0 && last == pinned.size() - 1;
+    if (!asked && pinned.size() > MOST_WHOLE_BYTES) {
       throw new AttemptFailure(
           Kind.NO_RANGES, "the server ignored the range and answered 200 with the whole image");
     }
@@ -99,7 +115,7 @@ final class Answers {
       throw new AttemptFailure(Kind.PROTOCOL, "200 without a Content-Length");
     }
     checkBody(answer, length);
-    return length;
+    return new Slice(first, last - first + 1, length - 1 - last);
   }
 
   private static void checkBody(Exchange answer, long length) throws AttemptFailure {

@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One request under way, as those see it who may end it from outside: the {@link Watchdog} and
- * {@link RangeRead#stop}.
+ * {@link RangeRead#cancel}.
  *
  * <p>Ending it closes its connection, which wakes the thread that is blocked in it.
  *

@@ -4,6 +4,7 @@ package io.uloop.http;
 import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InputStream;
+import java.util.concurrent.TimeUnit;
 import org.apache.hc.core5.http.ClassicHttpResponse;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.HttpEntity;
@@ -92,16 +93,39 @@ final class Exchange implements AutoCloseable {
 
   /** Ends the exchange whose body nobody wants, and keeps the connection if that is cheap. */
   void discard() {
-    long length = contentLength();
-    if (!keepAlive || length < 0 || length > MOST_DISCARDED_BYTES) {
+    discard(contentLength(), DISCARD_MILLIS);
+  }
+
+  /**
+   * Ends the exchange of whose body so many bytes, which nobody wants, are left; keeps the
+   * connection if they are few and come within the time.
+   *
+   * @param left how many; -1 if that is not known
+   */
+  void discard(long left, long millis) {
+    if (!keepAlive || left < 0 || left > MOST_DISCARDED_BYTES) {
       close();
       return;
     }
-    try {
-      socketTimeout(DISCARD_MILLIS);
-      InputStream body = body();
-      body.skipNBytes(length);
+    if (left == 0) {
       reuse();
+      return;
+    }
+    long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+    try {
+      socketTimeout(millis);
+      InputStream body = body();
+      byte[] scrap = new byte[(int) Math.min(left, 4096)];
+      long missing = left;
+      while (missing > 0 && until - System.nanoTime() > 0) {
+        int n = body.read(scrap, 0, (int) Math.min(missing, scrap.length));
+        missing = n < 0 ? Long.MAX_VALUE : missing - n;
+      }
+      if (missing == 0) {
+        reuse();
+      } else {
+        close();
+      }
     } catch (IOException | AttemptFailure e) {
       // The answer's head was all that mattered.
       close();

@@ -30,8 +30,8 @@ final class Hedge implements Runnable {
     SECOND
   }
 
-  /** What came of a request: who answered, how many bytes of the body to take. */
-  record Answered(Origin origin, Attempt attempt, Exchange exchange, long take) {}
+  /** What came of a request: who answered, and which bytes of the body were asked for. */
+  record Answered(Origin origin, Attempt attempt, Exchange exchange, Answers.Slice slice) {}
 
   private final HttpBlockSource source;
   private final Origin second;
@@ -89,11 +89,11 @@ final class Hedge implements Runnable {
       Generation pinned = source.origins().ready(second, source.generation(), attempt, deadline);
       attempt.limitNanos(Math.min(deadline, System.nanoTime() + source.config().answerNanos()));
       exchange = second.send("GET", "bytes=" + first + "-" + last, attempt);
-      long take = Answers.bytesToTake(exchange, pinned, first, last);
+      Answers.Slice slice = Answers.slice(exchange, pinned, first, last);
       won = winner.compareAndSet(Winner.OPEN, Winner.SECOND);
       if (won) {
         firstAttempt.abort("a mirror was faster");
-        return new Answered(second, attempt, exchange, take);
+        return new Answered(second, attempt, exchange, slice);
       }
       return null;
     } finally {

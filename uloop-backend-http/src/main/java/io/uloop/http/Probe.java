@@ -90,20 +90,7 @@ final class Probe {
         return fromPartial(head, answer);
       }
       case 200 -> {
-        long size = answer.contentLength();
-        if (size == 0 || size == 1) {
-          // Nothing, or the range is the whole: an answer that is right.
-          Generation generation = Generation.of(size, answer);
-          if (size == 1) {
-            Answers.bytesToTake(answer, generation, 0, 0);
-          }
-          answer.discard();
-          return generation;
-        }
-        throw new AttemptFailure(
-            Kind.NO_RANGES,
-            "the server does not serve byte ranges: it answered 200 to a request for one byte"
-                + (size < 0 ? "" : " of " + size));
+        return fromWhole(head, answer);
       }
       case 416 -> {
         String value = answer.header("Content-Range");
@@ -124,6 +111,34 @@ final class Probe {
     }
   }
 
+  private Generation fromWhole(Head head, Exchange answer) throws AttemptFailure {
+    long size = answer.contentLength();
+    if (size == 0) {
+      answer.discard();
+      return Generation.of(0, answer);
+    }
+    if (size < 0 || size > Answers.MOST_WHOLE_BYTES) {
+      throw new AttemptFailure(
+          Kind.NO_RANGES,
+          "the server does not serve byte ranges: it answered 200 to a request for one byte"
+              + (size < 0 ? "" : " of " + size));
+    }
+    noteSize(head, size);
+    Generation generation = Generation.of(size, answer);
+    Answers.slice(answer, generation, 0, size - 1);
+    readBody(answer, size);
+    if (size > 1) {
+      LOG.log(
+          System.Logger.Level.INFO,
+          () ->
+              origin.shown()
+                  + ": the server does not serve byte ranges; each read asks for all of the "
+                  + size
+                  + " bytes");
+    }
+    return generation;
+  }
+
   private Generation fromPartial(Head head, Exchange answer) throws AttemptFailure {
     String value = answer.header("Content-Range");
     ContentRange range = value == null ? null : ContentRange.parse(value).orElse(null);
@@ -131,26 +146,37 @@ final class Probe {
     if (size < 1) {
       throw new AttemptFailure(Kind.REFUSED, "the server does not tell the size of the image");
     }
+    noteSize(head, size);
+    Generation generation = Generation.of(size, answer);
+    if (Answers.slice(answer, generation, 0, 0).take() != 1) {
+      throw new AttemptFailure(Kind.PROTOCOL, "more than the one byte asked for");
+    }
+    readBody(answer, 1);
+    return generation;
+  }
+
+  private void noteSize(Head head, long size) {
     if (head.size() >= 0 && head.size() != size) {
-      long headSize = head.size();
       LOG.log(
           System.Logger.Level.WARNING,
           () ->
               origin.shown()
                   + ": HEAD says "
-                  + headSize
-                  + " bytes, a range says "
+                  + head.size()
+                  + " bytes, GET says "
                   + size
-                  + "; the range is believed");
+                  + "; GET is believed");
     }
-    Generation generation = Generation.of(size, answer);
-    if (Answers.bytesToTake(answer, generation, 0, 0) != 1) {
-      throw new AttemptFailure(Kind.PROTOCOL, "more than the one byte asked for");
-    }
+  }
+
+  // Reads that many bytes, so that a body that does not come is noticed now.
+  private void readBody(Exchange answer, long length) throws AttemptFailure {
     try {
       answer.socketTimeout(TimeUnit.NANOSECONDS.toMillis(config.stallNanos()));
-      if (answer.body().read() < 0) {
-        throw new AttemptFailure(Kind.BROKEN, "the body is empty");
+      int came = answer.body().readNBytes((int) length).length;
+      if (came < length) {
+        throw new AttemptFailure(
+            Kind.BROKEN, "the body ended after " + came + " of " + length + " bytes");
       }
       if (answer.contentLength() >= 0) {
         answer.reuse();
@@ -159,8 +185,8 @@ final class Probe {
         answer.close();
       }
     } catch (IOException e) {
-      throw new AttemptFailure(Kind.BROKEN, Text.ofFailure(e), e);
+      String aborted = attempt.aborted();
+      throw new AttemptFailure(Kind.BROKEN, aborted != null ? aborted : Text.ofFailure(e), e);
     }
-    return generation;
   }
 }
