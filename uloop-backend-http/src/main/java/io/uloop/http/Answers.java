@@ -152,7 +152,7 @@ final class Answers {
     int status = answer.status();
     return switch (status) {
       case 401 -> new AttemptFailure(Kind.UNAUTHORIZED, line);
-      case 403, 404, 410 -> new AttemptFailure(Kind.GONE, line);
+      case 400, 403, 404, 410 -> new AttemptFailure(Kind.GONE, line);
       case 412 -> new AttemptFailure(Kind.PRECONDITION, line);
       case 408, 425, 429 -> unavailable(answer, line);
       case 501, 505 -> new AttemptFailure(Kind.REFUSED, line);

@@ -337,7 +337,7 @@ public final class HttpSourceConfig {
      * Sets the hosts that are asked without a proxy; unless set, {@code no_proxy} of the
      * environment decides.
      *
-     * @param noProxy names with all below them, separated by commas; {@code *} for all
+     * @param noProxy in the forms of {@code no_proxy}, which docs/http-source.md lists
      * @return this
      */
     public Builder noProxy(String noProxy) {

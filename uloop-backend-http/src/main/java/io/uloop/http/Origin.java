@@ -191,6 +191,10 @@ final class Origin {
       String location = answer.header("Location");
       String line = answer.statusLine();
       answer.discard();
+      String region = answer.header("x-amz-bucket-region");
+      if (location == null && region != null) {
+        throw new AttemptFailure(Kind.REFUSED, line + "; set s3.region=" + Text.printable(region));
+      }
       if (location == null) {
         throw new AttemptFailure(Kind.PROTOCOL, line + " without Location");
       }
@@ -217,7 +221,12 @@ final class Origin {
           Kind.REFUSED,
           "redirected from https to " + to.shown() + "; set http.allow-downgrade to follow");
     }
-    return placeOf(to, !to.equals(first), validator());
+    try {
+      return placeOf(to, !to.equals(first), validator());
+    } catch (IllegalArgumentException e) {
+      throw new AttemptFailure(
+          Kind.REFUSED, "redirected to " + to.shown() + ": " + e.getMessage(), e);
+    }
   }
 
   /** Gives the URL as it may be shown, and where redirects led if they did. */

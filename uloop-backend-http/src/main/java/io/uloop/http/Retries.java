@@ -42,7 +42,7 @@ final class Retries {
 
   /** Gives whom to ask next. */
   Origin choose() {
-    return origins.choose(avoid);
+    return origins.choose(avoid, refused);
   }
 
   /** Gives until when to wait before asking, on the clock of System.nanoTime. */

@@ -18,7 +18,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -423,32 +422,6 @@ final class HttpAccessTest {
           .isInstanceOf(SourceRefusedException.class)
           .hasMessageContaining("proxy answered 407");
     }
-  }
-
-  @Test
-  void proxy_ofTheEnvironment_followsNoProxyAndSparesLoopback() {
-    Map<String, String> environment =
-        Map.of(
-            "http_proxy", "http://p:3128", "HTTPS_PROXY", "q:3129", "NO_PROXY", "a.example, .b.c");
-    ProxyChoice choice = new ProxyChoice(null, null, environment);
-
-    assertThat(choice.choose(url("http://x.example/")).orElseThrow().url().host()).isEqualTo("p");
-    assertThat(choice.choose(url("https://x.example/")).orElseThrow().url().port()).isEqualTo(3129);
-    assertThat(choice.choose(url("http://a.example/"))).isEmpty();
-    assertThat(choice.choose(url("http://deep.b.c/"))).isEmpty();
-    assertThat(choice.choose(url("http://nota.example/"))).isPresent();
-    assertThat(choice.choose(url("http://127.0.0.1/"))).isEmpty();
-    assertThat(new ProxyChoice("none", null, environment).choose(url("http://x.example/")))
-        .isEmpty();
-    assertThat(
-            new ProxyChoice(null, null, Map.of("HTTP_PROXY", "http://p:1"))
-                .choose(url("http://x.example/")))
-        .as("upper case is settable by a CGI request")
-        .isEmpty();
-  }
-
-  private static HttpUrl url(String text) {
-    return HttpUrl.of(URI.create(text));
   }
 
   @Test
