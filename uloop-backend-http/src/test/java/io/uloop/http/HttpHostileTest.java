@@ -107,13 +107,7 @@ final class HttpHostileTest {
   @ParameterizedTest
   @EnumSource(
       value = Lie.class,
-      names = {
-        "STALL_HEAD",
-        "TRICKLE_HEAD",
-        "STALL_BODY",
-        "ENDLESS_HINTS",
-        "UNAVAILABLE_TRICKLE"
-      })
+      names = {"STALL_HEAD", "TRICKLE_HEAD", "STALL_BODY", "ENDLESS_HINTS", "UNAVAILABLE_TRICKLE"})
   void open_neverAnswers_isUnavailableAtTheTimeout(Lie lie) {
     origin.usually(lie);
     assertThatThrownBy(() -> open(Duration.ofSeconds(1)))
