@@ -41,9 +41,9 @@
  * {@code Attempt}, {@code BufferPool}, {@code Hedging} (their own monitors), {@code Watchdog.lock},
  * {@code Circuit.lock}: leaves, held for a few instructions, never while another is taken, never
  * during I/O (closing a socket aside, which does not block). {@code Access.lock} is held while new
- * credentials are asked for, {@code Origins.probing} while a mirror is asked for the first time;
- * under the latter, leaves are taken. Nothing of the caller's runs under a lock but its {@code
- * CredentialSource}.
+ * credentials are asked for, {@code S3Signer.renewing} (alone or under it) while S3 keys are,
+ * {@code Origins.probing} while a mirror is asked for the first time; under the latter, leaves are
+ * taken. Nothing of the caller's runs under a lock but its {@code CredentialSource}.
  *
  * <h2>Guarantees</h2>
  *
