@@ -30,7 +30,7 @@ public final class HttpBlockSource implements BlockSource {
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
   private static final AtomicInteger COUNT = new AtomicInteger();
 
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final Transport transport;
   private final Watchdog watchdog;
   private final BufferPool buffers = new BufferPool();
@@ -40,7 +40,7 @@ public final class HttpBlockSource implements BlockSource {
   private final SourceIdentity identity;
   private volatile boolean closed;
 
-  private HttpBlockSource(HttpSourceConfig config) throws IOException {
+  private HttpBlockSource(HttpSettings config) throws IOException {
     this.config = config;
     LazyTls tls = new LazyTls(config.tls());
     if (config.tls().insecure()) {
@@ -105,7 +105,7 @@ public final class HttpBlockSource implements BlockSource {
    * @throws IOException if it fails otherwise
    */
   public static HttpBlockSource open(HttpSourceConfig config) throws IOException {
-    return new HttpBlockSource(config);
+    return new HttpBlockSource(config.settings());
   }
 
   private static Circuit circuit() {
@@ -147,7 +147,7 @@ public final class HttpBlockSource implements BlockSource {
     }
   }
 
-  HttpSourceConfig config() {
+  HttpSettings config() {
     return config;
   }
 

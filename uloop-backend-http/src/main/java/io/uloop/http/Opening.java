@@ -27,12 +27,12 @@ final class Opening {
   private static final int ROUNDS = 3;
 
   private final List<Origin> all;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final Watchdog watchdog;
   private final long deadline;
   private final Map<Origin, AttemptFailure> failures = new LinkedHashMap<>();
 
-  Opening(List<Origin> all, HttpSourceConfig config, Watchdog watchdog) {
+  Opening(List<Origin> all, HttpSettings config, Watchdog watchdog) {
     this.all = all;
     this.config = config;
     this.watchdog = watchdog;

@@ -25,7 +25,7 @@ final class Origin {
   private static final String USER_AGENT = "uloop";
 
   private final HttpUrl first;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final Access access;
   private final Transport transport;
   private final Circuit circuit;
@@ -37,8 +37,7 @@ final class Origin {
   private volatile boolean preconditions = true;
   private volatile Place place;
 
-  Origin(
-      HttpUrl first, HttpSourceConfig config, Access access, Transport transport, Circuit circuit) {
+  Origin(HttpUrl first, HttpSettings config, Access access, Transport transport, Circuit circuit) {
     this.first = first;
     this.access = access;
     this.config = config;

@@ -32,11 +32,11 @@ final class Origins {
   private static final long LAST_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
   private final List<Origin> all;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final Watchdog watchdog;
   private final ReentrantLock probing = new ReentrantLock();
 
-  Origins(List<Origin> all, HttpSourceConfig config, Watchdog watchdog) {
+  Origins(List<Origin> all, HttpSettings config, Watchdog watchdog) {
     this.all = List.copyOf(all);
     this.config = config;
     this.watchdog = watchdog;

@@ -20,11 +20,11 @@ final class Probe {
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
 
   private final Origin origin;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final Attempt attempt;
   private final long deadline;
 
-  Probe(Origin origin, HttpSourceConfig config, Attempt attempt, long deadline) {
+  Probe(Origin origin, HttpSettings config, Attempt attempt, long deadline) {
     this.origin = origin;
     this.config = config;
     this.attempt = attempt;

@@ -27,7 +27,7 @@ final class RangeRead {
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
 
   private final HttpBlockSource source;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final long offset;
   private final long end;
   private final ReadSink sink;

@@ -11,7 +11,7 @@ import org.apache.hc.core5.http.MessageConstraintException;
 /**
  * Hands over the wanted part of one body, as it comes, and watches that it does come.
  *
- * <p>A body stalls when it brings less than {@link HttpSourceConfig#leastProgressBytes} within the
+ * <p>A body stalls when it brings less than {@link HttpSettings#leastProgressBytes} within the
  * stall timeout; time that the target takes is not counted.
  *
  * <p><b>Threads:</b> one.
@@ -47,7 +47,7 @@ final class Transfer {
 
   private final Exchange answer;
   private final Attempt attempt;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final byte[] buffer;
   private final Target target;
   private int filled;
@@ -63,8 +63,7 @@ final class Transfer {
    * @param buffer where bytes are gathered; lent until {@link #run} returns
    * @param target where they go
    */
-  Transfer(
-      Exchange answer, Attempt attempt, HttpSourceConfig config, byte[] buffer, Target target) {
+  Transfer(Exchange answer, Attempt attempt, HttpSettings config, byte[] buffer, Target target) {
     this.answer = answer;
     this.attempt = attempt;
     this.config = config;
