@@ -64,14 +64,26 @@ final class Opening {
           }
         }
       }
-      if (hopeful.isEmpty() || deadline - System.nanoTime() <= 0) {
+      if (hopeful.isEmpty() || round + 1 == ROUNDS) {
         break;
       }
-      if (round + 1 < ROUNDS) {
-        LockSupport.parkNanos(this, hopeful.get(0).circuit().backoff(round));
+      long pause = pause(hopeful, round);
+      if (deadline - System.nanoTime() <= pause) {
+        break;
       }
+      LockSupport.parkNanos(this, pause);
     }
     throw failure();
+  }
+
+  // A server that names a time is asked again then, unless another may be asked before.
+  private long pause(List<Origin> hopeful, int round) {
+    long named =
+        hopeful.stream()
+            .mapToLong(origin -> failures.get(origin).retryAfter().toNanos())
+            .min()
+            .orElse(0);
+    return Math.max(named, hopeful.get(0).circuit().backoff(round));
   }
 
   private Generation ask(Origin origin, long until) throws AttemptFailure, InterruptedIOException {

@@ -43,7 +43,7 @@ final class ProxyChoice {
     this.environment = environment;
     this.exceptions = new NoProxy(noProxy != null ? noProxy : either("no_proxy"));
     if (setting != null && !setting.equals("none")) {
-      parse("the setting", setting);
+      parse("http.proxy", setting);
     }
   }
 
@@ -63,7 +63,7 @@ final class ProxyChoice {
     if (setting != null) {
       return setting.equals("none") || exceptions.has(url)
           ? Optional.empty()
-          : Optional.of(parse("the setting", setting));
+          : Optional.of(parse("http.proxy", setting));
     }
     String variable = url.secure() ? "https_proxy" : "http_proxy";
     String found = url.secure() ? either(variable) : environment.getOrDefault(variable, "");

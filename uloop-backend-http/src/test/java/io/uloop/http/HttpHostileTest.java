@@ -14,7 +14,14 @@ import java.net.URI;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.TimeUnit;
+import java.util.logging.Handler;
+import java.util.logging.Level;
+import java.util.logging.LogRecord;
+import java.util.logging.Logger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -181,6 +188,22 @@ final class HttpHostileTest {
   }
 
   @Test
+  void open_retryAfter_isWaitedForIfThereIsTime() throws IOException {
+    long from = System.nanoTime();
+    origin.when(
+        request -> System.nanoTime() - from < TimeUnit.MILLISECONDS.toNanos(900), Lie.TOO_MANY);
+    try (HttpBlockSource source = open(Duration.ofSeconds(10))) {
+      reads(source, 0, 100);
+    }
+    origin.always(LyingOrigin.status("503 Service Unavailable", "Retry-After: 25"));
+    origin.forgetRequests();
+    assertThatThrownBy(() -> open(Duration.ofSeconds(20)))
+        .isInstanceOf(SourceUnavailableException.class)
+        .hasMessageContaining("Retry-After 25 s");
+    assertThat(origin.requests()).as("HEAD and GET, once").hasSize(2);
+  }
+
+  @Test
   void open_tlsHandshakeNeverAnswered_isUnavailable() throws IOException {
     try (ServerSocket silent = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
       URI uri = URI.create("https://127.0.0.1:" + silent.getLocalPort() + "/");
@@ -218,5 +241,37 @@ final class HttpHostileTest {
         .isInstanceOf(SourceRefusedException.class)
         .hasMessageContaining("proxy")
         .hasMessageNotContaining("pw");
+  }
+
+  @Test
+  void read_failsAgainAndAgain_isSaidOnceInTheLogWithoutSecrets() throws IOException {
+    List<String> said = new CopyOnWriteArrayList<>();
+    Handler handler =
+        new Handler() {
+          @Override
+          public void publish(LogRecord line) {
+            if (line.getLevel() == Level.WARNING) {
+              said.add(line.getMessage());
+            }
+          }
+
+          @Override
+          public void flush() {}
+
+          @Override
+          public void close() {}
+        };
+    Logger logger = Logger.getLogger("io.uloop.http");
+    URI uri = URI.create(origin.uri("/i?token=t0ken").toString().replace("//", "//me:pw@"));
+    try (HttpBlockSource source = HttpBlockSource.open(HttpSourceConfig.builder(uri).build())) {
+      origin.always(Lie.TEAPOT);
+      logger.addHandler(handler);
+      for (int i = 0; i < 5; i++) {
+        assertThatThrownBy(() -> reads(source, 5, 10)).isInstanceOf(SourceRefusedException.class);
+      }
+    } finally {
+      logger.removeHandler(handler);
+    }
+    assertThat(said).containsExactly("GET " + origin.uri("/i?…") + " bytes 5-14: 418 I'm a teapot");
   }
 }
