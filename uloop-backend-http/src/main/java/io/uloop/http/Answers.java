@@ -11,7 +11,8 @@ import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Judges the heads of answers; nothing of a body is used before its head was found right here.
+ * Judges the heads of answers; nothing of a body is used before its head was found right here. Of
+ * the body of an error, the code in it is shown.
  *
  * <p><b>Source:</b> RFC 9110 (sections 13 to 15), the table in docs/http-source.md.
  */
@@ -148,7 +149,8 @@ final class Answers {
 
   /** Turns a status that gives no bytes into the failure that it means. */
   static AttemptFailure refusal(Exchange answer) {
-    String line = answer.statusLine();
+    String line =
+        answer.statusLine() + answer.errorCode().map(code -> " (" + code + ")").orElse("");
     int status = answer.status();
     return switch (status) {
       case 401 -> new AttemptFailure(Kind.UNAUTHORIZED, line);

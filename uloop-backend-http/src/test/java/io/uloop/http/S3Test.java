@@ -10,6 +10,7 @@ import java.net.URI;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -165,6 +166,28 @@ final class S3Test {
       assertThatThrownBy(() -> HttpBlockSource.open(config))
           .isInstanceOf(SourceRefusedException.class)
           .hasMessageContaining("set s3.region=eu-north-1");
+    }
+  }
+
+  @Test
+  void open_errorWithACode_showsIt() throws IOException {
+    String body =
+        "<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>a</Message></Error>";
+    String head = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\n";
+    String chunked =
+        head + "Transfer-Encoding: chunked\r\n\r\n" + Integer.toHexString(body.length()) + "\r\n";
+    try (LyingOrigin server = LyingOrigin.serving(LyingOrigin.image(1, 10_000))) {
+      for (String answer :
+          List.of(
+              head + "Content-Length: " + body.length() + "\r\n\r\n" + body,
+              chunked + body + "\r\n0\r\n\r\n")) {
+        server.when(request -> !request.head(), LyingOrigin.raw(answer));
+        HttpSourceConfig config = HttpSourceConfig.builder(server.uri()).build();
+
+        assertThatThrownBy(() -> HttpBlockSource.open(config))
+            .isInstanceOf(SourceRefusedException.class)
+            .hasMessageEndingWith("403 Forbidden (SignatureDoesNotMatch)");
+      }
     }
   }
 }
