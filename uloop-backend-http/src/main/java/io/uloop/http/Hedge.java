@@ -70,7 +70,7 @@ final class Hedge implements Runnable {
     running = true;
     Answered answered = null;
     try {
-      if (winner.get() == Winner.OPEN && source.hedging().pay(last - first + 1)) {
+      if (winner.get() == Winner.OPEN && source.hedging().pay(cost())) {
         answered = ask();
       }
     } catch (AttemptFailure | InterruptedIOException e) {
@@ -79,6 +79,12 @@ final class Hedge implements Runnable {
     } finally {
       done.complete(answered);
     }
+  }
+
+  // A server without ranges sends all of a small image.
+  private long cost() {
+    long size = source.generation().size();
+    return size <= Answers.MOST_WHOLE_BYTES ? size : last - first + 1;
   }
 
   private @Nullable Answered ask() throws AttemptFailure, InterruptedIOException {
