@@ -78,11 +78,11 @@ final class Opening {
 
   // A server that names a time is asked again then, unless another may be asked before.
   private long pause(List<Origin> hopeful, int round) {
-    long named =
-        hopeful.stream()
-            .mapToLong(origin -> failures.get(origin).retryAfter().toNanos())
-            .min()
-            .orElse(0);
+    long named = Long.MAX_VALUE;
+    for (Origin origin : hopeful) {
+      AttemptFailure failure = failures.get(origin);
+      named = Math.min(named, failure == null ? 0 : failure.retryAfter().toNanos());
+    }
     return Math.max(named, hopeful.get(0).circuit().backoff(round));
   }
 
