@@ -75,7 +75,8 @@ final class Access {
 
   /** Counts the renewals so far; what {@link #renew} wants to know. */
   int renewals() {
-    return state.renewals();
+    S3Signer own = signer;
+    return own != null ? own.renewals() : state.renewals();
   }
 
   /**
@@ -86,15 +87,13 @@ final class Access {
   boolean renew(int seen) {
     lock.lock();
     try {
+      S3Signer own = signer;
+      if (own != null) {
+        return own.renew(seen);
+      }
       State now = state;
       if (now.renewals() != seen) {
         return true;
-      }
-      S3Signer own = signer;
-      if (own != null) {
-        boolean renewed = own.renew();
-        state = new State(now.credentials(), renewed ? seen + 1 : seen);
-        return renewed;
       }
       Optional<HttpCredentials> renewed = source.credentials(true);
       if (renewed.isEmpty() || Objects.equals(renewed.get(), now.credentials())) {

@@ -11,7 +11,8 @@ import java.util.Locale;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Judges the heads of answers; nothing of a body is used before its head was found right here.
+ * Judges the heads of answers; nothing of a body is used before its head was found right here. Of
+ * the body of an error, the code in it is shown.
  *
  * <p><b>Source:</b> RFC 9110 (sections 13 to 15), the table in docs/http-source.md.
  */
@@ -19,6 +20,21 @@ final class Answers {
 
   /** Longer requests to be left alone are cut to this, so that a mistake cannot stop a device. */
   static final Duration LONGEST_RETRY_AFTER = Duration.ofSeconds(30);
+
+  /**
+   * An image up to this size is read from a server without ranges: whole, for each read. It is what
+   * the cache asks for at most to serve one random read, so no read costs more than with ranges.
+   */
+  static final int MOST_WHOLE_BYTES = 64 * 1024;
+
+  /**
+   * The part of a body that was asked for.
+   *
+   * @param skip how many bytes come before it
+   * @param take how many bytes it has
+   * @param rest how many bytes come after it
+   */
+  record Slice(long skip, long take, long rest) {}
 
   private Answers() {}
 
@@ -29,10 +45,10 @@ final class Answers {
    * @param pinned what the image was at open
    * @param first the first byte asked for
    * @param last the last byte asked for
-   * @return how many bytes of the body to take, from {@code first} on; one or more
+   * @return which bytes of the body are those from {@code first} on; one or more
    * @throws AttemptFailure if the body must not be used
    */
-  static long bytesToTake(Exchange answer, Generation pinned, long first, long last)
+  static Slice slice(Exchange answer, Generation pinned, long first, long last)
       throws AttemptFailure {
     int status = answer.status();
     if (status == 206) {
@@ -45,7 +61,7 @@ final class Answers {
     throw refusal(answer);
   }
 
-  private static long partial(Exchange answer, Generation pinned, long first, long last)
+  private static Slice partial(Exchange answer, Generation pinned, long first, long last)
       throws AttemptFailure {
     ContentRange range = contentRange(answer);
     if (range.total() >= 0 && range.total() != pinned.size()) {
@@ -62,7 +78,7 @@ final class Answers {
     }
     long length = range.last() - range.first() + 1;
     checkBody(answer, length);
-    return length;
+    return new Slice(0, length, 0);
   }
 
   private static ContentRange contentRange(Exchange answer) throws AttemptFailure {
@@ -83,14 +99,15 @@ final class Answers {
     return range;
   }
 
-  private static long whole(Exchange answer, Generation pinned, long first, long last)
+  private static Slice whole(Exchange answer, Generation pinned, long first, long last)
       throws AttemptFailure {
     pinned.check(answer);
     long length = answer.contentLength();
     if (length >= 0 && length != pinned.size() && answer.header("Content-Encoding") == null) {
       throw pinned.otherSize(length);
     }
-    if (first != 0 || last != pinned.size() - 1) {
+    boolean asked = first == 0 && last == pinned.size() - 1;
+    if (!asked && pinned.size() > MOST_WHOLE_BYTES) {
       throw new AttemptFailure(
           Kind.NO_RANGES, "the server ignored the range and answered 200 with the whole image");
     }
@@ -99,7 +116,7 @@ final class Answers {
       throw new AttemptFailure(Kind.PROTOCOL, "200 without a Content-Length");
     }
     checkBody(answer, length);
-    return length;
+    return new Slice(first, last - first + 1, length - 1 - last);
   }
 
   private static void checkBody(Exchange answer, long length) throws AttemptFailure {
@@ -132,11 +149,12 @@ final class Answers {
 
   /** Turns a status that gives no bytes into the failure that it means. */
   static AttemptFailure refusal(Exchange answer) {
-    String line = answer.statusLine();
+    String line =
+        answer.statusLine() + answer.errorCode().map(code -> " (" + code + ")").orElse("");
     int status = answer.status();
     return switch (status) {
       case 401 -> new AttemptFailure(Kind.UNAUTHORIZED, line);
-      case 403, 404, 410 -> new AttemptFailure(Kind.GONE, line);
+      case 400, 403, 404, 410 -> new AttemptFailure(Kind.GONE, line);
       case 412 -> new AttemptFailure(Kind.PRECONDITION, line);
       case 408, 425, 429 -> unavailable(answer, line);
       case 501, 505 -> new AttemptFailure(Kind.REFUSED, line);

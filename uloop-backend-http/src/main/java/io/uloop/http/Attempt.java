@@ -8,7 +8,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * One request under way, as those see it who may end it from outside: the {@link Watchdog} and
- * {@link RangeRead#stop}.
+ * {@link RangeRead#cancel}.
  *
  * <p>Ending it closes its connection, which wakes the thread that is blocked in it.
  *
@@ -20,7 +20,8 @@ final class Attempt {
 
   private @Nullable ConnectionEndpoint endpoint;
   private @Nullable String aborted;
-  private volatile long limitNanos;
+  private boolean outOfTime;
+  private long limitNanos;
 
   /**
    * Makes one.
@@ -31,12 +32,24 @@ final class Attempt {
     this.limitNanos = limitNanos;
   }
 
-  long limitNanos() {
-    return limitNanos;
+  /**
+   * Sets a new limit. What had only run out of time may go on, with another connection; what was
+   * ended for another reason stays so.
+   */
+  synchronized void limitNanos(long limit) {
+    limitNanos = limit;
+    if (outOfTime && limit - System.nanoTime() > 0) {
+      outOfTime = false;
+      aborted = null;
+    }
   }
 
-  void limitNanos(long limit) {
-    limitNanos = limit;
+  /** Ends the request if its limit has come. */
+  synchronized void expire(long now) {
+    if (aborted == null && limitNanos - now <= 0) {
+      abort("timed out");
+      outOfTime = true;
+    }
   }
 
   /** Says on which connection the request runs now. */
@@ -53,9 +66,10 @@ final class Attempt {
     endpoint = null;
   }
 
-  /** Ends the request, once; the first reason stays. */
+  /** Ends the request; the first reason stays, but for time. */
   synchronized void abort(String reason) {
-    if (aborted == null) {
+    if (aborted == null || outOfTime) {
+      outOfTime = false;
       aborted = reason;
       if (endpoint != null) {
         endpoint.close(CloseMode.IMMEDIATE);

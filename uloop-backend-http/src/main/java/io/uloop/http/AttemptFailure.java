@@ -24,7 +24,10 @@ final class AttemptFailure extends Exception {
     NO_RANGES,
     /** 401: tried again once if the credentials can be renewed. */
     UNAUTHORIZED,
-    /** 403, 404, 410: tried again once from the first URL if that had led elsewhere. */
+    /**
+     * 403, 404, 410, and 400, which is what S3 answers to an expired token: tried again once from
+     * the first URL if that had led elsewhere.
+     */
     GONE,
     /** The server says no, for good. */
     REFUSED,

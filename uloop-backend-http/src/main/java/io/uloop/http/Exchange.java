@@ -4,6 +4,11 @@ package io.uloop.http;
 import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.util.Optional;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.apache.hc.core5.http.ClassicHttpResponse;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.HttpEntity;
@@ -23,10 +28,15 @@ final class Exchange implements AutoCloseable {
 
   private static final long DISCARD_MILLIS = 1000;
 
+  private static final int MOST_ERROR_BYTES = 4 * 1024;
+  private static final Pattern ERROR_CODE = Pattern.compile("<Code>(\\w{1,64})</Code>");
+
   private final Transport transport;
   private final Transport.Lease lease;
   private final ClassicHttpResponse response;
   private final boolean keepAlive;
+  // How much of the body errorCode has read.
+  private int taken;
 
   Exchange(
       Transport transport, Transport.Lease lease, ClassicHttpResponse response, boolean keepAlive) {
@@ -74,6 +84,32 @@ final class Exchange implements AutoCloseable {
     }
   }
 
+  /**
+   * Gives the code of an error whose body is XML, as S3 sends it: what "403 Forbidden" is about.
+   *
+   * @return the code, or nothing if there is none
+   */
+  Optional<String> errorCode() {
+    String type = header("Content-Type");
+    if (type == null || !type.contains("xml") || contentLength() > MOST_ERROR_BYTES) {
+      return Optional.empty();
+    }
+    long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(DISCARD_MILLIS);
+    byte[] bytes = new byte[MOST_ERROR_BYTES];
+    try {
+      socketTimeout(DISCARD_MILLIS);
+      InputStream body = body();
+      for (int n = 0; n >= 0 && taken < bytes.length && until - System.nanoTime() > 0; ) {
+        n = body.read(bytes, taken, bytes.length - taken);
+        taken += Math.max(0, n);
+      }
+    } catch (IOException | AttemptFailure e) {
+      // What came may do; the connection is closed when its end is met again.
+    }
+    Matcher code = ERROR_CODE.matcher(new String(bytes, 0, taken, StandardCharsets.UTF_8));
+    return code.find() ? Optional.of(code.group(1)) : Optional.empty();
+  }
+
   /** Limits how long one read of the body may wait. */
   void socketTimeout(long millis) {
     lease.socketTimeout(millis);
@@ -93,15 +129,39 @@ final class Exchange implements AutoCloseable {
   /** Ends the exchange whose body nobody wants, and keeps the connection if that is cheap. */
   void discard() {
     long length = contentLength();
-    if (!keepAlive || length < 0 || length > MOST_DISCARDED_BYTES) {
+    discard(length < 0 ? length : length - taken, DISCARD_MILLIS);
+  }
+
+  /**
+   * Ends the exchange of whose body so many bytes, which nobody wants, are left; keeps the
+   * connection if they are few and come within the time.
+   *
+   * @param left how many; -1 if that is not known
+   */
+  void discard(long left, long millis) {
+    if (!keepAlive || left < 0 || left > MOST_DISCARDED_BYTES) {
       close();
       return;
     }
-    try {
-      socketTimeout(DISCARD_MILLIS);
-      InputStream body = body();
-      body.skipNBytes(length);
+    if (left == 0) {
       reuse();
+      return;
+    }
+    long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+    try {
+      socketTimeout(millis);
+      InputStream body = body();
+      byte[] scrap = new byte[(int) Math.min(left, 4096)];
+      long missing = left;
+      while (missing > 0 && until - System.nanoTime() > 0) {
+        int n = body.read(scrap, 0, (int) Math.min(missing, scrap.length));
+        missing = n < 0 ? Long.MAX_VALUE : missing - n;
+      }
+      if (missing == 0) {
+        reuse();
+      } else {
+        close();
+      }
     } catch (IOException | AttemptFailure e) {
       // The answer's head was all that mattered.
       close();

@@ -30,8 +30,8 @@ final class Hedge implements Runnable {
     SECOND
   }
 
-  /** What came of a request: who answered, how many bytes of the body to take. */
-  record Answered(Origin origin, Attempt attempt, Exchange exchange, long take) {}
+  /** What came of a request: who answered, and which bytes of the body were asked for. */
+  record Answered(Origin origin, Attempt attempt, Exchange exchange, Answers.Slice slice) {}
 
   private final HttpBlockSource source;
   private final Origin second;
@@ -70,7 +70,7 @@ final class Hedge implements Runnable {
     running = true;
     Answered answered = null;
     try {
-      if (winner.get() == Winner.OPEN && source.hedging().pay(last - first + 1)) {
+      if (winner.get() == Winner.OPEN && source.hedging().pay(cost())) {
         answered = ask();
       }
     } catch (AttemptFailure | InterruptedIOException e) {
@@ -81,6 +81,12 @@ final class Hedge implements Runnable {
     }
   }
 
+  // A server without ranges sends all of a small image.
+  private long cost() {
+    long size = source.generation().size();
+    return size <= Answers.MOST_WHOLE_BYTES ? size : last - first + 1;
+  }
+
   private @Nullable Answered ask() throws AttemptFailure, InterruptedIOException {
     source.watchdog().add(attempt);
     Exchange exchange = null;
@@ -89,11 +95,11 @@ final class Hedge implements Runnable {
       Generation pinned = source.origins().ready(second, source.generation(), attempt, deadline);
       attempt.limitNanos(Math.min(deadline, System.nanoTime() + source.config().answerNanos()));
       exchange = second.send("GET", "bytes=" + first + "-" + last, attempt);
-      long take = Answers.bytesToTake(exchange, pinned, first, last);
+      Answers.Slice slice = Answers.slice(exchange, pinned, first, last);
       won = winner.compareAndSet(Winner.OPEN, Winner.SECOND);
       if (won) {
         firstAttempt.abort("a mirror was faster");
-        return new Answered(second, attempt, exchange, take);
+        return new Answered(second, attempt, exchange, slice);
       }
       return null;
     } finally {

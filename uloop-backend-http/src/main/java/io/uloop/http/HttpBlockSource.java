@@ -3,15 +3,19 @@ package io.uloop.http;
 
 import io.uloop.BlockSource;
 import io.uloop.ReadSink;
+import io.uloop.SourceChangedException;
 import io.uloop.SourceIdentity;
 import io.uloop.SourceRefusedException;
+import io.uloop.UloopException;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicLong;
 
 /**
  * A read-only source behind an http or https URL whose server serves byte ranges.
@@ -29,8 +33,10 @@ public final class HttpBlockSource implements BlockSource {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
   private static final AtomicInteger COUNT = new AtomicInteger();
+  // A read that failed is said in the log at most this often.
+  private static final long NOTED_EACH_NANOS = TimeUnit.SECONDS.toNanos(10);
 
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final Transport transport;
   private final Watchdog watchdog;
   private final BufferPool buffers = new BufferPool();
@@ -38,9 +44,10 @@ public final class HttpBlockSource implements BlockSource {
   private final Origins origins;
   private final Generation generation;
   private final SourceIdentity identity;
+  private final AtomicLong lastNoted = new AtomicLong(System.nanoTime() - NOTED_EACH_NANOS);
   private volatile boolean closed;
 
-  private HttpBlockSource(HttpSourceConfig config) throws IOException {
+  private HttpBlockSource(HttpSettings config) throws IOException {
     this.config = config;
     LazyTls tls = new LazyTls(config.tls());
     if (config.tls().insecure()) {
@@ -105,7 +112,7 @@ public final class HttpBlockSource implements BlockSource {
    * @throws IOException if it fails otherwise
    */
   public static HttpBlockSource open(HttpSourceConfig config) throws IOException {
-    return new HttpBlockSource(config);
+    return new HttpBlockSource(config.settings());
   }
 
   private static Circuit circuit() {
@@ -142,12 +149,31 @@ public final class HttpBlockSource implements BlockSource {
     if (closed) {
       throw new ClosedChannelException();
     }
-    if (length > 0) {
+    if (length == 0) {
+      return;
+    }
+    try {
       new RangeRead(this, offset, length, sink).run();
+    } catch (SourceChangedException e) {
+      // The cache says so, once.
+      throw e;
+    } catch (UloopException e) {
+      note(e);
+      throw e;
     }
   }
 
-  HttpSourceConfig config() {
+  // Many readers may fail for one reason, again and again; who operates this must see it, not
+  // drown.
+  private void note(UloopException e) {
+    long now = System.nanoTime();
+    long noted = lastNoted.get();
+    if (now - noted >= NOTED_EACH_NANOS && lastNoted.compareAndSet(noted, now)) {
+      LOG.log(System.Logger.Level.WARNING, e::getMessage);
+    }
+  }
+
+  HttpSettings config() {
     return config;
   }
 

@@ -98,12 +98,12 @@ final class HttpProperties {
     String section = profile;
     try {
       builder.s3Region(
-          region != null ? region : S3Credentials.region(System.getenv(), home, section));
+          region != null ? region : S3CredentialChain.region(System.getenv(), home, section));
     } catch (IOException e) {
       throw new IllegalArgumentException("cannot read the AWS configuration file", e);
     }
     if (!anonymous) {
-      builder.s3Credentials(() -> S3Credentials.find(System.getenv(), home, section));
+      builder.s3Credentials(new S3CredentialChain(System.getenv(), home, section));
     }
   }
 

@@ -2,24 +2,15 @@
 package io.uloop.http;
 
 import io.uloop.SourceOptions;
-import io.uloop.SourceRefusedException;
-import io.uloop.UloopException;
-import java.io.IOException;
 import java.net.URI;
 import java.nio.file.Path;
 import java.time.Duration;
-import java.time.InstantSource;
 import java.util.ArrayList;
-import java.util.Collections;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,77 +20,10 @@ import org.jspecify.annotations.Nullable;
  */
 public final class HttpSourceConfig {
 
-  // Lower case. What a request says of itself, and what the checks of the answers rely on.
-  private static final Set<String> OWN_HEADERS =
-      Set.of(
-          "host",
-          "range",
-          "accept-encoding",
-          "connection",
-          "content-length",
-          "transfer-encoding",
-          "te",
-          "expect",
-          "upgrade");
-  private static final CredentialSource NOBODY = renew -> Optional.empty();
-  private static final Duration LONGEST_CONNECT = Duration.ofSeconds(10);
-  private static final Duration LONGEST_STALL = Duration.ofSeconds(10);
-
-  private final HttpUrl url;
-  private final Duration timeout;
-  private final Duration connectTimeout;
-  private final Duration stallTimeout;
-  private final int connections;
-  private final int fetchBytes;
-  private final int maxRedirects;
-  private final boolean allowDowngrade;
-  private final Map<String, String> headers;
-  private final CredentialSource credentials;
-  private final ProxyChoice proxies;
-  private final LazyTls.Settings tls;
-  private final @Nullable Path unixSocket;
-  private final List<HttpUrl> mirrors;
-  private final Map<HttpUrl, CredentialSource> mirrorCredentials;
-  private final boolean mirrorsBySize;
-  private final boolean hedge;
-  private final String s3Region;
-  private final S3Credentials.@Nullable Source s3Credentials;
+  private final HttpSettings settings;
 
   private HttpSourceConfig(Builder builder) {
-    s3Region = builder.s3Region;
-    s3Credentials = builder.s3Credentials;
-    url = HttpUrl.of(builder.place());
-    headers = Collections.unmodifiableMap(new LinkedHashMap<>(builder.headers));
-    credentials = builder.credentialSource(url);
-    proxies = new ProxyChoice(builder.proxy, builder.noProxy, builder.environment);
-    tls =
-        new LazyTls.Settings(
-            builder.caFile, builder.clientCertificate, builder.clientKey, builder.insecure);
-    unixSocket = builder.unixSocket;
-    mirrors = builder.mirrors.stream().map(HttpUrl::of).toList();
-    mirrorCredentials =
-        builder.mirrors.stream()
-            .collect(
-                Collectors.toMap(
-                    HttpUrl::of,
-                    uri -> builder.ownCredentials(uri, HttpUrl.of(uri)),
-                    (one, other) -> one));
-    mirrorsBySize = builder.mirrorsBySize;
-    hedge = builder.hedge;
-    timeout = builder.timeout;
-    connectTimeout = shorter(builder.connectTimeout, timeout.dividedBy(3), LONGEST_CONNECT);
-    stallTimeout = shorter(builder.stallTimeout, timeout.dividedBy(3), LONGEST_STALL);
-    connections = builder.connections;
-    fetchBytes = builder.fetchBytes;
-    maxRedirects = builder.maxRedirects;
-    allowDowngrade = builder.allowDowngrade;
-  }
-
-  private static Duration shorter(Duration set, Duration share, Duration longest) {
-    if (!set.isZero()) {
-      return set;
-    }
-    return share.compareTo(longest) < 0 ? share : longest;
+    settings = new HttpSettings(builder);
   }
 
   /**
@@ -124,157 +48,48 @@ public final class HttpSourceConfig {
     return HttpProperties.read(uri, options);
   }
 
-  HttpUrl url() {
-    return url;
-  }
-
-  Duration timeout() {
-    return timeout;
-  }
-
-  long connectNanos() {
-    return connectTimeout.toNanos();
-  }
-
-  /**
-   * Gives how long the head of an answer may take: half of the timeout, so that there is a rest.
-   */
-  long answerNanos() {
-    return Math.max(timeout.dividedBy(2).toNanos(), stallNanos());
-  }
-
-  long stallNanos() {
-    return stallTimeout.toNanos();
-  }
-
-  /** Gives how many bytes must come within the stall timeout: 1 KiB per second. */
-  long leastProgressBytes() {
-    return Math.max(1, stallTimeout.toMillis() * 1024 / 1000);
-  }
-
-  int connections() {
-    return connections;
-  }
-
-  int fetchBytes() {
-    return fetchBytes;
-  }
-
-  int maxRedirects() {
-    return maxRedirects;
-  }
-
-  boolean allowDowngrade() {
-    return allowDowngrade;
-  }
-
-  /** Gives how many connections there are at most: one for each read, and a few for hedges. */
-  int mostConnections() {
-    return connections + 8;
-  }
-
-  List<HttpUrl> mirrors() {
-    return mirrors;
-  }
-
-  boolean mirrorsBySize() {
-    return mirrorsBySize;
-  }
-
-  boolean hedge() {
-    return hedge;
-  }
-
-  /** Gives what a mirror is shown: credentials of its own URL or of the netrc file, no others. */
-  Access mirrorAccess(HttpUrl mirror) throws IOException {
-    return new Access(mirror, Map.of(), mirrorCredentials.getOrDefault(mirror, NOBODY), null);
-  }
-
-  /** Asks for credentials, for the first time. */
-  Access access() throws IOException {
-    S3Credentials.Source keys = s3Credentials;
-    try {
-      S3Signer signer = keys == null ? null : new S3Signer(s3Region, keys, InstantSource.system());
-      return new Access(url, headers, credentials, signer);
-    } catch (UloopException e) {
-      throw e;
-    } catch (IOException e) {
-      throw new SourceRefusedException("credentials for " + url.shown() + ": " + e, e);
-    }
-  }
-
-  ProxyChoice proxies() {
-    return proxies;
-  }
-
-  LazyTls.Settings tls() {
-    return tls;
-  }
-
-  @Nullable Path unixSocket() {
-    return unixSocket;
+  HttpSettings settings() {
+    return settings;
   }
 
   /** Names the URL and nothing that may be secret. */
   @Override
   public String toString() {
-    return "HttpSourceConfig[" + url.shown() + " timeout=" + timeout + "]";
+    return "HttpSourceConfig[" + settings.url().shown() + " timeout=" + settings.timeout() + "]";
   }
 
   /** Collects a configuration; not safe for use by several threads. */
   public static final class Builder {
-    private final URI uri;
-    private Duration timeout = SourceOptions.defaults().timeout();
-    private Duration connectTimeout = Duration.ZERO;
-    private Duration stallTimeout = Duration.ZERO;
-    private int connections = 32;
-    private int fetchBytes = 1 << 20;
-    private int maxRedirects = 10;
-    private boolean allowDowngrade;
-    private final Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
-    private @Nullable CredentialSource credentials;
-    private @Nullable Path netrc;
-    private @Nullable String proxy;
-    private @Nullable String noProxy;
-    private Map<String, String> environment = System.getenv();
-    private @Nullable Path caFile;
-    private @Nullable Path clientCertificate;
-    private @Nullable Path clientKey;
-    private boolean insecure;
-    private @Nullable Path unixSocket;
-    private final List<URI> mirrors = new ArrayList<>();
-    private boolean mirrorsBySize;
-    private boolean hedge = true;
-    private @Nullable URI s3Endpoint;
-    private String s3Region = "us-east-1";
-    private @Nullable Boolean s3PathStyle;
-    private S3Credentials.@Nullable Source s3Credentials;
+    // Read by HttpSettings.
+    final URI uri;
+    Duration timeout = SourceOptions.defaults().timeout();
+    Duration connectTimeout = Duration.ZERO;
+    Duration stallTimeout = Duration.ZERO;
+    int connections = 32;
+    int fetchBytes = 1 << 20;
+    int maxRedirects = 10;
+    boolean allowDowngrade;
+    final Map<String, String> headers = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
+    @Nullable CredentialSource credentials;
+    @Nullable Path netrc;
+    @Nullable String proxy;
+    @Nullable String noProxy;
+    Map<String, String> environment = System.getenv();
+    @Nullable Path caFile;
+    @Nullable Path clientCertificate;
+    @Nullable Path clientKey;
+    boolean insecure;
+    @Nullable Path unixSocket;
+    final List<URI> mirrors = new ArrayList<>();
+    boolean mirrorsBySize;
+    boolean hedge = true;
+    @Nullable URI s3Endpoint;
+    String s3Region = "us-east-1";
+    @Nullable Boolean s3PathStyle;
+    S3Credentials.@Nullable Source s3Credentials;
 
     private Builder(URI uri) {
       this.uri = Objects.requireNonNull(uri, "uri");
-    }
-
-    private URI place() {
-      return "s3".equalsIgnoreCase(uri.getScheme())
-          ? S3Place.url(uri, s3Endpoint, s3Region, s3PathStyle)
-          : uri;
-    }
-
-    // First that is there: what was set, the URL's own user info, the netrc file.
-    private CredentialSource credentialSource(HttpUrl url) {
-      if (credentials != null) {
-        return credentials;
-      }
-      return ownCredentials(uri, url);
-    }
-
-    private CredentialSource ownCredentials(URI place, HttpUrl url) {
-      Optional<HttpCredentials> own = ProxyChoice.userInfo(place);
-      if (own.isPresent()) {
-        return renew -> own;
-      }
-      Path file = netrc;
-      return file == null ? NOBODY : renew -> Netrc.find(file, url.host());
     }
 
     /**
@@ -309,14 +124,7 @@ public final class HttpSourceConfig {
      * @throws IllegalArgumentException if it is no header, or one that the source sets itself
      */
     public Builder header(String name, String value) {
-      String lower = name.toLowerCase(Locale.ROOT);
-      if (!name.matches("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-          || value.chars().anyMatch(c -> (c < ' ' && c != '\t') || c == 0x7f)) {
-        throw new IllegalArgumentException("not a header: name=" + Text.printable(name));
-      }
-      if (OWN_HEADERS.contains(lower) || lower.startsWith("if-")) {
-        throw new IllegalArgumentException("a header that the source sets itself: name=" + name);
-      }
+      HttpSettings.checkHeader(name, value);
       headers.put(name, value);
       return this;
     }
@@ -337,7 +145,7 @@ public final class HttpSourceConfig {
      * Sets the hosts that are asked without a proxy; unless set, {@code no_proxy} of the
      * environment decides.
      *
-     * @param noProxy names with all below them, separated by commas; {@code *} for all
+     * @param noProxy in the forms of {@code no_proxy}, which docs/http-source.md lists
      * @return this
      */
     public Builder noProxy(String noProxy) {
@@ -403,7 +211,7 @@ public final class HttpSourceConfig {
      * @return this
      */
     public Builder timeout(Duration timeout) {
-      this.timeout = positive("timeout", timeout);
+      this.timeout = HttpSettings.positive("timeout", timeout);
       return this;
     }
 
@@ -415,7 +223,7 @@ public final class HttpSourceConfig {
      * @return this
      */
     public Builder connectTimeout(Duration connectTimeout) {
-      this.connectTimeout = positive("connectTimeout", connectTimeout);
+      this.connectTimeout = HttpSettings.positive("connectTimeout", connectTimeout);
       return this;
     }
 
@@ -428,15 +236,8 @@ public final class HttpSourceConfig {
      * @return this
      */
     public Builder stallTimeout(Duration stallTimeout) {
-      this.stallTimeout = positive("stallTimeout", stallTimeout);
+      this.stallTimeout = HttpSettings.positive("stallTimeout", stallTimeout);
       return this;
-    }
-
-    private static Duration positive(String name, Duration value) {
-      if (value.isZero() || value.isNegative()) {
-        throw new IllegalArgumentException(name + " must be positive: " + name + "=" + value);
-      }
-      return value;
     }
 
     /**
@@ -447,10 +248,9 @@ public final class HttpSourceConfig {
      * @return this
      */
     public Builder connections(int connections) {
-      if (connections < 1 || connections > 1024) {
-        throw new IllegalArgumentException(
-            "connections must be 1 to 1024: connections=" + connections);
-      }
+      HttpSettings.check(
+          connections >= 1 && connections <= 1024,
+          "connections must be 1 to 1024: connections=" + connections);
       this.connections = connections;
       return this;
     }
@@ -462,10 +262,9 @@ public final class HttpSourceConfig {
      * @return this
      */
     public Builder fetchBytes(int fetchBytes) {
-      if (Integer.bitCount(fetchBytes) != 1 || fetchBytes < 4096) {
-        throw new IllegalArgumentException(
-            "fetchBytes must be a power of two, 4096 or more: fetchBytes=" + fetchBytes);
-      }
+      HttpSettings.check(
+          Integer.bitCount(fetchBytes) == 1 && fetchBytes >= 4096,
+          "fetchBytes must be a power of two, 4096 or more: fetchBytes=" + fetchBytes);
       this.fetchBytes = fetchBytes;
       return this;
     }
@@ -477,9 +276,7 @@ public final class HttpSourceConfig {
      * @return this
      */
     public Builder maxRedirects(int maxRedirects) {
-      if (maxRedirects < 0) {
-        throw new IllegalArgumentException("negative: maxRedirects=" + maxRedirects);
-      }
+      HttpSettings.check(maxRedirects >= 0, "negative: maxRedirects=" + maxRedirects);
       this.maxRedirects = maxRedirects;
       return this;
     }

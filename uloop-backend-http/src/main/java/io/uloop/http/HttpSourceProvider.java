@@ -36,7 +36,7 @@ public final class HttpSourceProvider implements BlockSourceProvider {
   public BlockSource open(URI uri, SourceOptions options) throws IOException {
     HttpSourceConfig config = HttpSourceConfig.of(uri, options);
     if (options.writable()) {
-      throw new ReadOnlyException(config.url().shown());
+      throw new ReadOnlyException(config.settings().url().shown());
     }
     return HttpBlockSource.open(config);
   }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
+import java.net.IDN;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
@@ -77,13 +78,39 @@ record HttpUrl(String scheme, String host, int port, String target) {
     if (host.startsWith("[") && host.endsWith("]")) {
       host = host.substring(1, host.length() - 1);
     }
+    if (!isAscii(host)) {
+      host = IDN.toASCII(host);
+    }
     if (host.isEmpty() || port < 1 || port > 65535) {
       throw new IllegalArgumentException("not a host and port in the URL: " + authority);
     }
     String path = uri.getRawPath() == null || uri.getRawPath().isEmpty() ? "/" : uri.getRawPath();
     String query = uri.getRawQuery();
     return new HttpUrl(
-        scheme, host.toLowerCase(Locale.ROOT), port, query == null ? path : path + "?" + query);
+        scheme,
+        host.toLowerCase(Locale.ROOT),
+        port,
+        encodeOther(query == null ? path : path + "?" + query));
+  }
+
+  private static boolean isAscii(String text) {
+    return text.chars().allMatch(c -> c < 0x80);
+  }
+
+  // A URI may have letters of all languages; on the wire they are UTF-8, encoded.
+  private static String encodeOther(String text) {
+    if (isAscii(text)) {
+      return text;
+    }
+    StringBuilder out = new StringBuilder(text.length() + 16);
+    for (byte b : text.getBytes(StandardCharsets.UTF_8)) {
+      if (b >= 0) {
+        out.append((char) b);
+      } else {
+        out.append('%').append(HexFormat.of().withUpperCase().toHexDigits(b));
+      }
+    }
+    return out.toString();
   }
 
   /**

@@ -25,7 +25,7 @@ final class Origin {
   private static final String USER_AGENT = "uloop";
 
   private final HttpUrl first;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final Access access;
   private final Transport transport;
   private final Circuit circuit;
@@ -37,8 +37,7 @@ final class Origin {
   private volatile boolean preconditions = true;
   private volatile Place place;
 
-  Origin(
-      HttpUrl first, HttpSourceConfig config, Access access, Transport transport, Circuit circuit) {
+  Origin(HttpUrl first, HttpSettings config, Access access, Transport transport, Circuit circuit) {
     this.first = first;
     this.access = access;
     this.config = config;
@@ -191,6 +190,10 @@ final class Origin {
       String location = answer.header("Location");
       String line = answer.statusLine();
       answer.discard();
+      String region = answer.header("x-amz-bucket-region");
+      if (location == null && region != null) {
+        throw new AttemptFailure(Kind.REFUSED, line + "; set s3.region=" + Text.printable(region));
+      }
       if (location == null) {
         throw new AttemptFailure(Kind.PROTOCOL, line + " without Location");
       }
@@ -217,7 +220,12 @@ final class Origin {
           Kind.REFUSED,
           "redirected from https to " + to.shown() + "; set http.allow-downgrade to follow");
     }
-    return placeOf(to, !to.equals(first), validator());
+    try {
+      return placeOf(to, !to.equals(first), validator());
+    } catch (IllegalArgumentException e) {
+      throw new AttemptFailure(
+          Kind.REFUSED, "redirected to " + to.shown() + ": " + e.getMessage(), e);
+    }
   }
 
   /** Gives the URL as it may be shown, and where redirects led if they did. */

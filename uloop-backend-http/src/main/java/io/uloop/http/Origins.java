@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
-import io.uloop.SourceUnavailableException;
 import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.util.List;
-import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
@@ -27,15 +25,18 @@ final class Origins {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
 
-  // How long one that refused comes last.
-  private static final long PASSED_OVER_NANOS = TimeUnit.SECONDS.toNanos(30);
+  /** How long one that refused comes last. */
+  static final long PASSED_OVER_NANOS = TimeUnit.SECONDS.toNanos(30);
+
+  // How long the others would have to be waited for until one that comes last is asked.
+  private static final long LAST_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
   private final List<Origin> all;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final Watchdog watchdog;
   private final ReentrantLock probing = new ReentrantLock();
 
-  Origins(List<Origin> all, HttpSourceConfig config, Watchdog watchdog) {
+  Origins(List<Origin> all, HttpSettings config, Watchdog watchdog) {
     this.all = List.copyOf(all);
     this.config = config;
     this.watchdog = watchdog;
@@ -49,41 +50,20 @@ final class Origins {
     return all.size() == 1;
   }
 
-  /**
-   * Finds out what the image is, from the first URL that can be reached.
-   *
-   * @return what it is there
-   * @throws IOException if none can be reached, or the first that can does not give the image
-   */
+  /** Finds out what the image is, as {@link Opening} does. */
   Generation open() throws IOException {
-    IOException first = null;
-    for (Origin origin : all) {
-      try {
-        Generation generation = new Opening(origin, config, watchdog).probe();
-        origin.pin(generation);
-        return generation;
-      } catch (SourceUnavailableException e) {
-        if (first == null) {
-          first = e;
-        } else {
-          first.addSuppressed(e);
-        }
-        if (!single()) {
-          LOG.log(System.Logger.Level.WARNING, e::getMessage);
-        }
-      }
-    }
-    throw Objects.requireNonNull(first);
+    return new Opening(all, config, watchdog).run();
   }
 
   /**
    * Chooses whom to ask: the first in order that may be asked now, else the one that may be asked
-   * soonest. One that refused lately comes last, but is not kept from being asked: a refusal that
-   * was a mistake must not stop a device.
+   * soonest. One that refused lately comes last, but is not kept from being asked if the others are
+   * down: a refusal that was a mistake must not stop a device.
    *
    * @param avoid the one that failed just now; chosen only if the others are down
+   * @param refused those that refused the present read; chosen only if there are no others
    */
-  Origin choose(@Nullable Origin avoid) {
+  Origin choose(@Nullable Origin avoid, Set<Origin> refused) {
     if (single()) {
       return primary();
     }
@@ -97,8 +77,10 @@ final class Origins {
       if (origin.equals(avoid)) {
         wait += Circuit.FIRST_OPEN_NANOS;
       }
-      if (origin.passedOver()) {
+      if (refused.contains(origin)) {
         wait += PASSED_OVER_NANOS;
+      } else if (origin.passedOver()) {
+        wait += LAST_NANOS;
       }
       if (wait < soonest) {
         soonest = wait;

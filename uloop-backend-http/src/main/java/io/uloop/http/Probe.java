@@ -20,20 +20,21 @@ final class Probe {
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
 
   private final Origin origin;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final Attempt attempt;
   private final long deadline;
 
-  Probe(Origin origin, HttpSourceConfig config, Attempt attempt, long deadline) {
+  Probe(Origin origin, HttpSettings config, Attempt attempt, long deadline) {
     this.origin = origin;
     this.config = config;
     this.attempt = attempt;
     this.deadline = deadline;
   }
 
-  private Exchange send(String method, @Nullable String range)
+  private Exchange send(String method, @Nullable String range, long most)
       throws AttemptFailure, InterruptedIOException {
-    attempt.limitNanos(Math.min(deadline, System.nanoTime() + config.answerNanos()));
+    long now = System.nanoTime();
+    attempt.limitNanos(now + Math.min(config.answerNanos(), most - now));
     return origin.send(method, range, attempt);
   }
 
@@ -42,7 +43,7 @@ final class Probe {
 
   Generation run() throws AttemptFailure, InterruptedIOException {
     Head head = head();
-    Exchange answer = send("GET", "bytes=0-0");
+    Exchange answer = firstByte();
     try {
       return judge(head, answer);
     } finally {
@@ -51,18 +52,32 @@ final class Probe {
     }
   }
 
+  private Exchange firstByte() throws AttemptFailure, InterruptedIOException {
+    try {
+      return send("GET", "bytes=0-0", deadline);
+    } catch (AttemptFailure e) {
+      if (e.kind() != Kind.PROTOCOL) {
+        throw e;
+      }
+      // Some servers send a body with their answer to HEAD, which was then read as the next answer.
+      // This connection is closed now.
+      return send("GET", "bytes=0-0", deadline);
+    }
+  }
+
   private Head head() throws InterruptedIOException, AttemptFailure {
     try {
-      Exchange answer = send("HEAD", null);
-      try {
-        if (answer.status() != 200) {
-          return new Head(-1, Optional.empty());
-        }
-        long size = headSize(answer);
-        return new Head(size, Optional.of(Generation.of(Math.max(0, size), answer)));
-      } finally {
-        answer.discard();
+      // Half of the time: a server that never answers HEAD may answer GET.
+      long now = System.nanoTime();
+      Exchange answer = send("HEAD", null, now + (deadline - now) / 2);
+      if (answer.status() != 200) {
+        // With errors servers tend to send a body, to HEAD as well.
+        answer.close();
+        return new Head(-1, Optional.empty());
       }
+      answer.discard();
+      long size = headSize(answer);
+      return new Head(size, Optional.of(Generation.of(Math.max(0, size), answer)));
     } catch (AttemptFailure e) {
       if (e.kind() == Kind.REFUSED) {
         throw e;
@@ -90,20 +105,7 @@ final class Probe {
         return fromPartial(head, answer);
       }
       case 200 -> {
-        long size = answer.contentLength();
-        if (size == 0 || size == 1) {
-          // Nothing, or the range is the whole: an answer that is right.
-          Generation generation = Generation.of(size, answer);
-          if (size == 1) {
-            Answers.bytesToTake(answer, generation, 0, 0);
-          }
-          answer.discard();
-          return generation;
-        }
-        throw new AttemptFailure(
-            Kind.NO_RANGES,
-            "the server does not serve byte ranges: it answered 200 to a request for one byte"
-                + (size < 0 ? "" : " of " + size));
+        return fromWhole(head, answer);
       }
       case 416 -> {
         String value = answer.header("Content-Range");
@@ -124,6 +126,34 @@ final class Probe {
     }
   }
 
+  private Generation fromWhole(Head head, Exchange answer) throws AttemptFailure {
+    long size = answer.contentLength();
+    if (size == 0) {
+      answer.discard();
+      return Generation.of(0, answer);
+    }
+    if (size < 0 || size > Answers.MOST_WHOLE_BYTES) {
+      throw new AttemptFailure(
+          Kind.NO_RANGES,
+          "the server does not serve byte ranges: it answered 200 to a request for one byte"
+              + (size < 0 ? "" : " of " + size));
+    }
+    noteSize(head, size);
+    Generation generation = Generation.of(size, answer);
+    Answers.slice(answer, generation, 0, size - 1);
+    readBody(answer, size);
+    if (size > 1) {
+      LOG.log(
+          System.Logger.Level.INFO,
+          () ->
+              origin.shown()
+                  + ": the server does not serve byte ranges; each read asks for all of the "
+                  + size
+                  + " bytes");
+    }
+    return generation;
+  }
+
   private Generation fromPartial(Head head, Exchange answer) throws AttemptFailure {
     String value = answer.header("Content-Range");
     ContentRange range = value == null ? null : ContentRange.parse(value).orElse(null);
@@ -131,26 +161,37 @@ final class Probe {
     if (size < 1) {
       throw new AttemptFailure(Kind.REFUSED, "the server does not tell the size of the image");
     }
+    noteSize(head, size);
+    Generation generation = Generation.of(size, answer);
+    if (Answers.slice(answer, generation, 0, 0).take() != 1) {
+      throw new AttemptFailure(Kind.PROTOCOL, "more than the one byte asked for");
+    }
+    readBody(answer, 1);
+    return generation;
+  }
+
+  private void noteSize(Head head, long size) {
     if (head.size() >= 0 && head.size() != size) {
-      long headSize = head.size();
       LOG.log(
           System.Logger.Level.WARNING,
           () ->
               origin.shown()
                   + ": HEAD says "
-                  + headSize
-                  + " bytes, a range says "
+                  + head.size()
+                  + " bytes, GET says "
                   + size
-                  + "; the range is believed");
+                  + "; GET is believed");
     }
-    Generation generation = Generation.of(size, answer);
-    if (Answers.bytesToTake(answer, generation, 0, 0) != 1) {
-      throw new AttemptFailure(Kind.PROTOCOL, "more than the one byte asked for");
-    }
+  }
+
+  // Reads that many bytes, so that a body that does not come is noticed now.
+  private void readBody(Exchange answer, long length) throws AttemptFailure {
     try {
       answer.socketTimeout(TimeUnit.NANOSECONDS.toMillis(config.stallNanos()));
-      if (answer.body().read() < 0) {
-        throw new AttemptFailure(Kind.BROKEN, "the body is empty");
+      int came = answer.body().readNBytes((int) length).length;
+      if (came < length) {
+        throw new AttemptFailure(
+            Kind.BROKEN, "the body ended after " + came + " of " + length + " bytes");
       }
       if (answer.contentLength() >= 0) {
         answer.reuse();
@@ -159,8 +200,8 @@ final class Probe {
         answer.close();
       }
     } catch (IOException e) {
-      throw new AttemptFailure(Kind.BROKEN, Text.ofFailure(e), e);
+      String aborted = attempt.aborted();
+      throw new AttemptFailure(Kind.BROKEN, aborted != null ? aborted : Text.ofFailure(e), e);
     }
-    return generation;
   }
 }

@@ -2,6 +2,8 @@
 package io.uloop.http;
 
 import java.net.URI;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
@@ -27,7 +29,7 @@ final class ProxyChoice {
 
   private final @Nullable String setting;
   private final Map<String, String> environment;
-  private final String exceptions;
+  private final NoProxy exceptions;
 
   /**
    * Makes one.
@@ -39,9 +41,9 @@ final class ProxyChoice {
   ProxyChoice(@Nullable String setting, @Nullable String noProxy, Map<String, String> environment) {
     this.setting = setting;
     this.environment = environment;
-    this.exceptions = noProxy != null ? noProxy : either("no_proxy");
+    this.exceptions = new NoProxy(noProxy != null ? noProxy : either("no_proxy"));
     if (setting != null && !setting.equals("none")) {
-      parse(setting);
+      parse("http.proxy", setting);
     }
   }
 
@@ -50,44 +52,31 @@ final class ProxyChoice {
     return lower.isEmpty() ? environment.getOrDefault(name.toUpperCase(Locale.ROOT), "") : lower;
   }
 
+  /**
+   * Chooses.
+   *
+   * @return the proxy; empty to connect directly
+   * @throws IllegalArgumentException if the environment names what is no http proxy; the message
+   *     has no secrets
+   */
   Optional<Proxy> choose(HttpUrl url) {
     if (setting != null) {
-      return setting.equals("none") || excepted(url)
+      return setting.equals("none") || exceptions.has(url)
           ? Optional.empty()
-          : Optional.of(parse(setting));
+          : Optional.of(parse("http.proxy", setting));
     }
-    String found =
-        url.secure() ? either("https_proxy") : environment.getOrDefault("http_proxy", "");
+    String variable = url.secure() ? "https_proxy" : "http_proxy";
+    String found = url.secure() ? either(variable) : environment.getOrDefault(variable, "");
     if (found.isEmpty()) {
-      found = either("all_proxy");
+      variable = "all_proxy";
+      found = either(variable);
     }
-    return found.isEmpty() || isLoopback(url.host()) || excepted(url)
+    return found.isEmpty() || NoProxy.isLoopback(url.host()) || exceptions.has(url)
         ? Optional.empty()
-        : Optional.of(parse(found));
+        : Optional.of(parse(variable, found));
   }
 
-  private static boolean isLoopback(String host) {
-    return host.equals("localhost")
-        || host.endsWith(".localhost")
-        || host.equals("::1")
-        || host.matches("127\\.\\d+\\.\\d+\\.\\d+");
-  }
-
-  // "example.org", ".example.org", "example.org:8080" and "*", separated by commas or spaces.
-  private boolean excepted(HttpUrl url) {
-    for (String entry : exceptions.toLowerCase(Locale.ROOT).split("[, ]+", -1)) {
-      String name = entry.startsWith(".") ? entry.substring(1) : entry;
-      if (name.equals("*")
-          || name.equals(url.host())
-          || name.equals(url.host() + ":" + url.port())
-          || (!name.isEmpty() && url.host().endsWith("." + name))) {
-        return true;
-      }
-    }
-    return false;
-  }
-
-  private static Proxy parse(String text) {
+  private static Proxy parse(String where, String text) {
     URI uri;
     try {
       uri = URI.create(text.contains("://") ? text : "http://" + text);
@@ -98,18 +87,29 @@ final class ProxyChoice {
       return new Proxy(url, userInfo(uri));
     } catch (IllegalArgumentException e) {
       // The text may have a password.
-      throw new IllegalArgumentException("not the URL of an http proxy", e);
+      throw new IllegalArgumentException(
+          where + " is not the URL of an http proxy; http.proxy=none connects directly", e);
     }
   }
 
   /** Reads the user info of a URL as credentials. */
   static Optional<HttpCredentials> userInfo(URI uri) {
-    String authority = uri.getAuthority();
+    String authority = uri.getRawAuthority();
     int at = authority == null ? -1 : authority.lastIndexOf('@');
     if (authority == null || at < 0) {
       return Optional.empty();
     }
+    // Decoded after it is divided: a name may have an encoded colon, which no server would take.
     String pair = authority.substring(0, at);
-    return Optional.of(HttpCredentials.ofPair(pair.contains(":") ? pair : pair + ":"));
+    int colon = pair.indexOf(':');
+    return Optional.of(
+        HttpCredentials.basic(
+            decode(colon < 0 ? pair : pair.substring(0, colon)),
+            decode(colon < 0 ? "" : pair.substring(colon + 1))));
+  }
+
+  // Percent signs only; URLDecoder alone would make a space of a plus.
+  private static String decode(String text) {
+    return URLDecoder.decode(text.replace("+", "%2B"), StandardCharsets.UTF_8);
   }
 }

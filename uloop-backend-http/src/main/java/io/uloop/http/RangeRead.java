@@ -6,16 +6,11 @@ import io.uloop.SourceUnavailableException;
 import io.uloop.http.AttemptFailure.Kind;
 import io.uloop.http.Circuit.Admission;
 import io.uloop.http.Hedge.Answered;
+import io.uloop.http.Transfer.SinkFailure;
 import java.io.IOException;
-import java.io.InputStream;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
-import java.util.HashSet;
-import java.util.Set;
-import java.util.concurrent.TimeUnit;
-import org.apache.hc.core5.http.MalformedChunkCodingException;
-import org.apache.hc.core5.http.MessageConstraintException;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,17 +18,7 @@ import org.jspecify.annotations.Nullable;
  * cannot be, or the deadline comes.
  *
  * <p>A request asks for what is still missing, so a body that breaks off is resumed where it
- * stopped. What happens after each kind of failure:
- *
- * <pre>
- *   UNREACHABLE        back off, try again until the deadline
- *   BROKEN             try again, at once if the last request brought something
- *   PROTOCOL NO_RANGES back off, try again, at most 3 times without progress
- *   PRECONDITION       try again without precondition, so that the answer shows what it is
- *   UNAUTHORIZED       try again once with new credentials
- *   GONE               try again once from the first URL, or with new credentials
- *   REFUSED CHANGED    throw
- * </pre>
+ * stopped. {@link Retries} decides what happens after a failure, {@link Transfer} moves the bytes.
  *
  * <p><b>Threads:</b> {@link #run} on one; {@link #cancel} on any.
  */
@@ -41,14 +26,8 @@ final class RangeRead {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
 
-  // Progress of at least this much makes a broken body no reason to wait.
-  private static final long GOOD_PROGRESS_BYTES = 16 * 1024;
-  private static final int GOOD_PIECE_BYTES = 64 * 1024;
-  private static final long WAITED_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
-  private static final int MOST_PROTOCOL_FAILURES = 3;
-
   private final HttpBlockSource source;
-  private final HttpSourceConfig config;
+  private final HttpSettings config;
   private final long offset;
   private final long end;
   private final ReadSink sink;
@@ -59,27 +38,9 @@ final class RangeRead {
   private volatile @Nullable Hedge hedge;
 
   // Only the reading thread.
+  private final Retries retries;
   private long position;
   private int tries;
-  private int protocolFailures;
-  private int backoffs;
-  private boolean renewed;
-  private int renewalsSeen;
-  private boolean relocated;
-  private long notBefore = started;
-  private @Nullable Origin avoid;
-  private final Set<Origin> refused = new HashSet<>(2);
-
-  /** What the sink threw; goes to the caller as it is. */
-  private static final class SinkFailure extends Exception {
-    private static final long serialVersionUID = 1L;
-    private final IOException failure;
-
-    SinkFailure(IOException failure) {
-      super(failure);
-      this.failure = failure;
-    }
-  }
 
   RangeRead(HttpBlockSource source, long offset, long length, ReadSink sink) {
     this.source = source;
@@ -89,13 +50,14 @@ final class RangeRead {
     this.position = offset;
     this.sink = sink;
     this.deadline = started + config.timeout().toNanos();
+    this.retries = new Retries(source.origins());
   }
 
   void run() throws IOException {
     sink.onCancel(this::cancel);
     AttemptFailure last = null;
     while (position < end) {
-      Origin origin = source.origins().choose(avoid);
+      Origin origin = retries.choose();
       Admission admission = admit(origin);
       if (admission == Admission.NO) {
         throw ended(origin, last);
@@ -104,13 +66,13 @@ final class RangeRead {
       try {
         request(origin, admission);
         if (position > before) {
-          protocolFailures = 0;
+          retries.progressed();
         }
       } catch (AttemptFailure failure) {
         last = failure;
         next(origin, failure, position - before);
       } catch (SinkFailure e) {
-        throw e.failure;
+        throw e.failure();
       }
     }
   }
@@ -135,7 +97,7 @@ final class RangeRead {
 
   private Admission admit(Origin origin) throws InterruptedIOException {
     try {
-      return origin.circuit().admit(notBefore, deadline, this::wanted);
+      return origin.circuit().admit(retries.notBefore(), deadline, this::wanted);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
       throw new InterruptedIOException(asked(origin) + ": interrupted");
@@ -149,7 +111,7 @@ final class RangeRead {
     tries++;
     Attempt mine = new Attempt(Math.min(deadline, System.nanoTime() + config.answerNanos()));
     attempt = mine;
-    renewalsSeen = origin.renewals();
+    retries.asking(origin);
     source.watchdog().add(mine);
     Answered answered = null;
     try {
@@ -167,7 +129,7 @@ final class RangeRead {
       if (!wanted()) {
         throw new AttemptFailure(Kind.BROKEN, "cancelled");
       }
-      receive(answered.exchange(), answered.take(), theirs);
+      receive(answered.exchange(), answered.slice(), theirs);
     } catch (AttemptFailure e) {
       if (!decided && answered == null) {
         decided = true;
@@ -195,13 +157,13 @@ final class RangeRead {
       long asked = System.nanoTime();
       mine.limitNanos(Math.min(deadline, asked + config.answerNanos()));
       Exchange answer = origin.send("GET", "bytes=" + position + "-" + (end - 1), mine);
-      long take = judge(answer, pinned);
+      Answers.Slice slice = judge(answer, pinned);
       if (second == null) {
-        return new Answered(origin, mine, answer, take);
+        return new Answered(origin, mine, answer, slice);
       }
       source.hedging().waited(System.nanoTime() - asked);
       if (second.firstAnswered()) {
-        return new Answered(origin, mine, answer, take);
+        return new Answered(origin, mine, answer, slice);
       }
       answer.close();
       throw new AttemptFailure(Kind.UNREACHABLE, "a mirror was faster");
@@ -238,9 +200,9 @@ final class RangeRead {
     }
   }
 
-  private long judge(Exchange answer, Generation pinned) throws AttemptFailure {
+  private Answers.Slice judge(Exchange answer, Generation pinned) throws AttemptFailure {
     try {
-      return Answers.bytesToTake(answer, pinned, position, end - 1);
+      return Answers.slice(answer, pinned, position, end - 1);
     } catch (AttemptFailure e) {
       // After an answer against the protocol nothing more on that connection can be trusted.
       if (e.kind() == Kind.PROTOCOL || e.kind() == Kind.NO_RANGES || e.kind() == Kind.CHANGED) {
@@ -268,164 +230,40 @@ final class RangeRead {
     }
   }
 
-  private void receive(Exchange answer, long take, Attempt mine)
+  private void receive(Exchange answer, Answers.Slice slice, Attempt mine)
       throws AttemptFailure, SinkFailure {
-    answer.socketTimeout(TimeUnit.NANOSECONDS.toMillis(config.stallNanos()));
-    byte[] buffer = source.buffers().take(take);
+    byte[] buffer = source.buffers().take(slice.take());
     try {
-      transfer(answer, take, buffer, mine);
+      new Transfer(answer, mine, config, buffer, this::deliver).run(slice);
     } finally {
       source.buffers().give(buffer);
     }
   }
 
-  private void transfer(Exchange answer, long take, byte[] buffer, Attempt mine)
-      throws AttemptFailure, SinkFailure {
-    InputStream body = answer.body();
-    long left = take;
-    int filled = 0;
-    // The window of the stall check: bytes, and the time spent waiting for them, not in the sink.
-    long windowBytes = 0;
-    long windowNanos = 0;
-    try {
-      while (left > 0) {
-        long before = System.nanoTime();
-        int n = body.read(buffer, filled, (int) Math.min(buffer.length - filled, left));
-        if (n < 0) {
-          throw new AttemptFailure(
-              Kind.BROKEN, "the body ended after " + (take - left) + " of " + take + " bytes");
-        }
-        filled += n;
-        left -= n;
-        windowBytes += n;
-        long waited = System.nanoTime() - before;
-        windowNanos += waited;
-        // What had to be waited for is handed over at once. What was there already (the rest of the
-        // buffer that the head came in, one TLS record of many) is gathered to a piece of a size
-        // that the sink takes cheaply.
-        if (left == 0 || filled >= GOOD_PIECE_BYTES || waited > WAITED_NANOS) {
-          int piece = filled;
-          filled = 0;
-          deliver(buffer, piece);
-        }
-        if (windowNanos > config.stallNanos()) {
-          if (windowBytes < config.leastProgressBytes()) {
-            throw new AttemptFailure(
-                Kind.BROKEN, "stalled: " + windowBytes + " bytes in " + Text.seconds(windowNanos));
-          }
-          windowBytes = 0;
-          windowNanos = 0;
-        }
-      }
-    } catch (MalformedChunkCodingException | MessageConstraintException e) {
-      throw new AttemptFailure(Kind.PROTOCOL, "body: " + Text.ofFailure(e), e);
-    } catch (IOException e) {
-      String aborted = mine.aborted();
-      throw new AttemptFailure(
-          Kind.BROKEN, aborted != null ? aborted : "body: " + Text.ofFailure(e), e);
-    } finally {
-      // What came before the body broke off is right.
-      if (filled > 0 && wanted()) {
-        deliver(buffer, filled);
-      }
+  private void deliver(byte[] buffer, int length) throws SinkFailure {
+    if (!wanted()) {
+      return;
     }
-    finish(answer, body);
-  }
-
-  private void deliver(byte[] buffer, int filled) throws SinkFailure {
     try {
-      sink.accept(ByteBuffer.wrap(buffer, 0, filled));
-      position += filled;
+      sink.accept(ByteBuffer.wrap(buffer, 0, length));
+      position += length;
       if (!source.origins().single()) {
-        source.hedging().earned(filled);
+        source.hedging().earned(length);
       }
     } catch (IOException e) {
       throw new SinkFailure(e);
     }
   }
 
-  // A chunked body has an end of its own after the last byte, without which the connection cannot
-  // be used again. Nobody waits for it.
-  private static void finish(Exchange answer, InputStream body) {
-    if (answer.contentLength() < 0) {
-      try {
-        answer.socketTimeout(100);
-        if (body.read() >= 0) {
-          // Longer than its range. What was handed over was the range that the head named.
-          answer.close();
-          return;
-        }
-      } catch (IOException e) {
-        answer.close();
-        return;
-      }
-    }
-    answer.reuse();
-  }
-
-  /** Decides whether to try again after a failure, and when. */
+  /** Throws unless it is to be tried again after a failure. */
   private void next(Origin origin, AttemptFailure failure, long progress) throws IOException {
-    if (progress > 0) {
-      protocolFailures = 0;
-    }
     if (!wanted()) {
       throw ended(origin, failure);
     }
     LOG.log(System.Logger.Level.DEBUG, () -> asked(origin) + ": " + failure.what());
-    boolean again =
-        switch (failure.kind()) {
-          case UNREACHABLE -> backOff(origin);
-          case BROKEN -> progress >= GOOD_PROGRESS_BYTES || backOff(origin);
-          case PROTOCOL -> ++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin);
-          case NO_RANGES ->
-              (++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin))
-                  || leaveOut(origin, failure);
-          case PRECONDITION -> {
-            origin.dropPreconditions();
-            yield ++protocolFailures < MOST_PROTOCOL_FAILURES;
-          }
-          case UNAUTHORIZED -> renew(origin) || leaveOut(origin, failure);
-          case GONE -> relocate(origin) || renew(origin) || leaveOut(origin, failure);
-          case REFUSED, CHANGED -> leaveOut(origin, failure);
-        };
-    if (!again) {
+    if (!retries.again(origin, failure, progress)) {
       throw failure.toUloopException(asked(origin));
     }
-  }
-
-  private boolean backOff(Origin origin) {
-    avoid = origin;
-    // A mirror that is well need not wait for one that is not.
-    notBefore =
-        source.origins().otherThan(origin) != null
-            ? System.nanoTime()
-            : System.nanoTime() + origin.circuit().backoff(backoffs++);
-    return true;
-  }
-
-  private boolean leaveOut(Origin origin, AttemptFailure failure) {
-    avoid = origin;
-    relocated = false;
-    renewed = false;
-    protocolFailures = 0;
-    refused.add(origin);
-    return source.origins().leaveOut(origin, failure, refused);
-  }
-
-  private boolean relocate(Origin origin) {
-    if (relocated) {
-      return false;
-    }
-    relocated = true;
-    return origin.forgetRedirects();
-  }
-
-  private boolean renew(Origin origin) {
-    if (renewed) {
-      return false;
-    }
-    renewed = true;
-    return origin.renewCredentials(renewalsSeen);
   }
 
   private IOException ended(Origin origin, @Nullable AttemptFailure last) {

@@ -15,6 +15,7 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import javax.crypto.Mac;
@@ -33,13 +34,19 @@ import org.jspecify.annotations.Nullable;
  * server takes it for 15.
  *
  * <p><b>Threads:</b> any. The cached signature is replaced as a whole; two threads that make one at
- * a time both have a right one.
+ * a time both have a right one. {@link #renewing} is held while credentials are read; it guards
+ * writes of the state.
  */
 final class S3Signer implements Place.Signer {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.http");
 
   private static final DateTimeFormatter TIME =
       DateTimeFormatter.ofPattern("yyyyMMdd'T'HHmmss'Z'").withZone(ZoneOffset.UTC);
   private static final Duration REUSED = Duration.ofMinutes(1);
+  // The services have new keys at least 5 minutes before the old ones end.
+  private static final Duration RENEWED_BEFORE = Duration.ofMinutes(5);
+  private static final Duration RENEWED_AT_MOST_EACH = Duration.ofSeconds(30);
   // SHA-256 of nothing.
   static final String EMPTY_BODY =
       "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -47,8 +54,12 @@ final class S3Signer implements Place.Signer {
   private final String region;
   private final S3Credentials.Source source;
   private final InstantSource clock;
-  private volatile S3Credentials credentials;
+  private final ReentrantLock renewing = new ReentrantLock();
+  private volatile State state;
   private volatile @Nullable Signed last;
+
+  /** The credentials, how often they were renewed, when they may be read again before their end. */
+  private record State(S3Credentials credentials, int renewals, Instant notBefore) {}
 
   /** A signature and what it is for. */
   private record Signed(
@@ -63,21 +74,61 @@ final class S3Signer implements Place.Signer {
     this.region = region;
     this.source = source;
     this.clock = clock;
-    this.credentials = source.read();
+    this.state = new State(source.read(), 0, Instant.MIN);
   }
 
-  /** Reads the credentials again, and tells whether they are others now. */
-  boolean renew() throws IOException {
-    S3Credentials read = source.read();
-    boolean changed = !read.equals(credentials);
-    credentials = read;
+  /** Counts how often the credentials have become others. */
+  int renewals() {
+    return state.renewals();
+  }
+
+  /**
+   * Reads the credentials again after the server refused those of renewal {@code seen}.
+   *
+   * @return whether there are others now
+   */
+  boolean renew(int seen) throws IOException {
+    renewing.lock();
+    try {
+      return state.renewals() != seen || read(clock.instant());
+    } finally {
+      renewing.unlock();
+    }
+  }
+
+  private boolean read(Instant now) throws IOException {
+    State before = state;
+    Instant again = now.plus(RENEWED_AT_MOST_EACH);
+    // First, so that a source that fails is not asked for each request.
+    state = new State(before.credentials(), before.renewals(), again);
+    S3Credentials found = source.read();
+    boolean changed = !found.equals(before.credentials());
+    state = new State(found, before.renewals() + (changed ? 1 : 0), again);
     return changed;
+  }
+
+  /** Gives the credentials; reads them again if they end soon, one thread for all. */
+  private S3Credentials credentials(Instant now) {
+    State have = state;
+    if (!have.credentials().expiredAt(now.plus(RENEWED_BEFORE))
+        || now.isBefore(have.notBefore())
+        || !renewing.tryLock()) {
+      return have.credentials();
+    }
+    try {
+      read(now);
+    } catch (IOException e) {
+      LOG.log(System.Logger.Level.WARNING, () -> "no new S3 credentials: " + e.getMessage());
+    } finally {
+      renewing.unlock();
+    }
+    return state.credentials();
   }
 
   @Override
   public List<Header> sign(String method, HttpUrl url) {
-    S3Credentials by = credentials;
     Instant now = clock.instant();
+    S3Credentials by = credentials(now);
     Signed cached = last;
     if (cached == null
         || !cached.method.equals(method)

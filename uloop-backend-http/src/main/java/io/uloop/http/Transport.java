@@ -102,7 +102,7 @@ final class Transport implements Closeable {
    * @param config how many connections at most, and the times
    * @param tls how to begin TLS; asked only when there is a connection that needs it
    */
-  Transport(HttpSourceConfig config, TlsSocketStrategy tls) {
+  Transport(HttpSettings config, TlsSocketStrategy tls) {
     this.connectMillis = TimeUnit.NANOSECONDS.toMillis(config.connectNanos());
     this.answerMillis = TimeUnit.NANOSECONDS.toMillis(config.answerNanos());
     int connections = config.mostConnections();

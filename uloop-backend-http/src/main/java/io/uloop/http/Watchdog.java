@@ -87,9 +87,7 @@ final class Watchdog implements Closeable {
       }
       long now = System.nanoTime();
       for (Attempt attempt : attempts) {
-        if (attempt.limitNanos() - now <= 0) {
-          attempt.abort("timed out");
-        }
+        attempt.expire(now);
       }
       boolean anyIdle = attempts.length > 0 || idle.closeOld();
       lock.lock();

@@ -17,9 +17,9 @@
  *     Circuit.admit        waits while that server is down
  *     Origin.send          to where redirects ended last; follows new ones
  *       Transport.send     a pooled connection, the request, the head of the answer
- *     Answers              judges the head: how many bytes to take, or an AttemptFailure
- *     RangeRead.transfer   body -> pooled buffer -> sink, as it comes
- *   after an AttemptFailure: again, from where it stopped, or throw; RangeRead.next decides
+ *     Answers              judges the head: which bytes to take, or an AttemptFailure
+ *     Transfer             body -> pooled buffer -> sink, as it comes
+ *   after an AttemptFailure: again, from where it stopped, or throw; Retries decides
  * </pre>
  *
  * <p>A read runs on the caller's thread from end to end. {@code Hedge} is the exception: the same
@@ -41,14 +41,15 @@
  * {@code Attempt}, {@code BufferPool}, {@code Hedging} (their own monitors), {@code Watchdog.lock},
  * {@code Circuit.lock}: leaves, held for a few instructions, never while another is taken, never
  * during I/O (closing a socket aside, which does not block). {@code Access.lock} is held while new
- * credentials are asked for, {@code Origins.probing} while a mirror is asked for the first time;
- * under the latter, leaves are taken. Nothing of the caller's runs under a lock but its {@code
- * CredentialSource}.
+ * credentials are asked for, {@code S3Signer.renewing} (alone or under it) while S3 keys are,
+ * {@code Origins.probing} while a mirror is asked for the first time; under the latter, leaves are
+ * taken. Nothing of the caller's runs under a lock but its {@code CredentialSource}.
  *
  * <h2>Guarantees</h2>
  *
  * Bytes handed to a sink come from a body whose head was right: range, length, coding, validator
- * and size. No read outlives its timeout by more than the watchdog's 100 ms, name resolution aside.
+ * and size. No read outlives its timeout by more than the watchdog's 100 ms, name resolution and
+ * asking for new credentials aside (S3 keys of a service: 2 s for each of up to 3 requests).
  * Secrets are in no message, log or identity.
  *
  * <p>Deliberately elsewhere: caching and merging of reads (module {@code io.uloop.core}). From

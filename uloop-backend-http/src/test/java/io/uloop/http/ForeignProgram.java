@@ -85,9 +85,9 @@ final class ForeignProgram implements AutoCloseable {
 
   /** Sends it a signal, such as STOP. */
   void signal(String name) throws Exception {
-    assertThat(
-            new ProcessBuilder("kill", "-" + name, Long.toString(process.pid())).start().waitFor())
-        .isZero();
+    // The shell's own, as the program of that name need not be installed.
+    String command = "kill -" + name + " " + process.pid();
+    assertThat(new ProcessBuilder("sh", "-c", command).start().waitFor()).isZero();
   }
 
   void stop() {

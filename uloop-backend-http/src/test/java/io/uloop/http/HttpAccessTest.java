@@ -11,14 +11,11 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
 import java.nio.ByteBuffer;
-import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -30,7 +27,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Who is shown what, and by which way: credentials, headers, redirects, proxies, TLS. */
+/** Who is shown what: credentials, headers, redirects, TLS. */
 @Timeout(60)
 final class HttpAccessTest {
 
@@ -370,131 +367,5 @@ final class HttpAccessTest {
         readsWhole(source);
       }
     }
-  }
-
-  @Test
-  void open_httpThroughProxy_sendsTheAbsoluteForm() throws IOException {
-    // The origin plays the proxy: it answers whatever the target is.
-    String proxy = withUser(origin.uri(), "px:pw").toString();
-    try (BlockSource source = open(URI.create("http://image.example/a.img"), "http.proxy", proxy)) {
-      readsWhole(source);
-    }
-    assertThat(origin.requests())
-        .allSatisfy(
-            r -> {
-              assertThat(r.target()).isEqualTo("http://image.example/a.img");
-              assertThat(r.headers())
-                  .containsEntry("host", "image.example")
-                  .containsEntry("proxy-authorization", "Basic cHg6cHc=");
-            });
-  }
-
-  @Test
-  void open_httpsThroughProxy_makesATunnel() throws Exception {
-    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), false);
-        TestRelay proxy = TestRelay.proxy("200 Connection established")) {
-      String ca = server.certificate().toString();
-      try (BlockSource source =
-          open(
-              withUser(tls.uri(), "me:secret"),
-              "http.ca-file",
-              ca,
-              "http.proxy",
-              proxy.url().replace("//", "//px:pw@"))) {
-        readsWhole(source);
-      }
-      assertThat(proxy.heads())
-          .isNotEmpty()
-          .allSatisfy(
-              head ->
-                  assertThat(head)
-                      .contains("Proxy-Authorization: Basic cHg6cHc=")
-                      .doesNotContain("\r\nAuthorization"));
-      assertThat(tls.requests())
-          .allSatisfy(r -> assertThat(r.headers()).doesNotContainKey("proxy-authorization"));
-    }
-  }
-
-  @Test
-  void open_proxyRefusesTheTunnel_saysSo() throws Exception {
-    try (TestRelay proxy = TestRelay.proxy("407 Proxy Authentication Required")) {
-      assertThatThrownBy(
-              () -> open(URI.create("https://image.example/a"), "http.proxy", proxy.url()))
-          .isInstanceOf(SourceRefusedException.class)
-          .hasMessageContaining("proxy answered 407");
-    }
-  }
-
-  @Test
-  void proxy_ofTheEnvironment_followsNoProxyAndSparesLoopback() {
-    Map<String, String> environment =
-        Map.of(
-            "http_proxy", "http://p:3128", "HTTPS_PROXY", "q:3129", "NO_PROXY", "a.example, .b.c");
-    ProxyChoice choice = new ProxyChoice(null, null, environment);
-
-    assertThat(choice.choose(url("http://x.example/")).orElseThrow().url().host()).isEqualTo("p");
-    assertThat(choice.choose(url("https://x.example/")).orElseThrow().url().port()).isEqualTo(3129);
-    assertThat(choice.choose(url("http://a.example/"))).isEmpty();
-    assertThat(choice.choose(url("http://deep.b.c/"))).isEmpty();
-    assertThat(choice.choose(url("http://nota.example/"))).isPresent();
-    assertThat(choice.choose(url("http://127.0.0.1/"))).isEmpty();
-    assertThat(new ProxyChoice("none", null, environment).choose(url("http://x.example/")))
-        .isEmpty();
-    assertThat(
-            new ProxyChoice(null, null, Map.of("HTTP_PROXY", "http://p:1"))
-                .choose(url("http://x.example/")))
-        .as("upper case is settable by a CGI request")
-        .isEmpty();
-  }
-
-  private static HttpUrl url(String text) {
-    return HttpUrl.of(URI.create(text));
-  }
-
-  @Test
-  void open_unixSocket_readsThroughItAndLeaksNothing() throws IOException {
-    Path path = directory.resolve("s");
-    TestRelay relay = TestRelay.unix(path, origin.uri().getPort());
-    try (relay) {
-      readOverUnixSocket(path, Lie.STALL_BODY);
-      origin.closeConnections();
-      readOverUnixSocket(path, Lie.BREAK_OFF);
-      long before = selectors();
-      for (int i = 0; i < 8; i++) {
-        readOverUnixSocket(path, Lie.BREAK_OFF);
-      }
-      assertThat(selectors()).isEqualTo(before);
-    }
-  }
-
-  private void readOverUnixSocket(Path path, Lie lie) throws IOException {
-    try (BlockSource source =
-        open(
-            URI.create("http://image.example/a.img"),
-            "http.unix-socket",
-            path.toString(),
-            "http.stall-timeout",
-            "0.2")) {
-      origin.next(lie, Lie.CLOSE);
-      readsWhole(source);
-      readsWhole(source);
-    }
-  }
-
-  /** Counts what a selector holds open; sockets are gone only when the other end has noticed. */
-  private static long selectors() throws IOException {
-    long count = 0;
-    try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
-      for (Path descriptor : descriptors) {
-        try {
-          if (Files.readSymbolicLink(descriptor).toString().contains("eventpoll")) {
-            count++;
-          }
-        } catch (NoSuchFileException e) {
-          // Closed meanwhile.
-        }
-      }
-    }
-    return count;
   }
 }

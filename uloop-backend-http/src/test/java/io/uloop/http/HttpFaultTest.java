@@ -9,7 +9,6 @@ import io.uloop.SourceChangedException;
 import io.uloop.SourceProtocolException;
 import io.uloop.SourceRefusedException;
 import io.uloop.SourceUnavailableException;
-import io.uloop.Validator;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
@@ -410,98 +409,6 @@ final class HttpFaultTest {
 
     assertThat(flag.get(4, TimeUnit.SECONDS)).isTrue();
     reader.join();
-  }
-
-  @ParameterizedTest
-  @EnumSource(
-      value = Lie.class,
-      names = {
-        "FORBIDDEN",
-        "NOT_FOUND",
-        "TEAPOT",
-        "INTERNAL_ERROR",
-        "CLOSE_HEAD",
-        "OTHER_TOTAL",
-        "NO_VALIDATOR",
-        "GARBAGE"
-      })
-  void open_headIsOfNoUse_theRangeIsBelieved(Lie lie) throws IOException {
-    origin.when(request -> request.head(), lie);
-
-    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
-      assertThat(other.size()).isEqualTo(SIZE);
-      assertThat(other.identity().validator()).isPresent();
-    }
-  }
-
-  @ParameterizedTest
-  @EnumSource(
-      value = Lie.class,
-      names = {"CHUNKED", "CLOSE_DELIMITED", "ODD_CASE", "EARLY_HINTS", "OLD_VERSION"})
-  void open_unusualButRight_opensAndReads(Lie lie) throws IOException {
-    origin.when(request -> !request.head(), lie);
-
-    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
-      ByteBuffer dst = ByteBuffer.allocate(5000);
-      other.read(77, dst);
-      assertThat(dst.array()).isEqualTo(expected(77, 5000));
-    }
-  }
-
-  @Test
-  void open_headHasAnotherSize_theRangeIsBelieved() throws IOException {
-    origin.when(
-        request -> request.head(), LyingOrigin.raw("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n"));
-
-    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
-      assertThat(other.size()).isEqualTo(SIZE);
-    }
-  }
-
-  @Test
-  void open_weakEtag_isKnownByItsDate() throws IOException {
-    origin.validators("W/\"x\"", "Tue, 03 Jun 2008 11:05:30 GMT");
-
-    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
-      assertThat(other.identity().validator().orElseThrow().kind())
-          .isEqualTo(Validator.Kind.LAST_MODIFIED);
-      origin.validators("W/\"x\"", "Wed, 04 Jun 2008 11:05:30 GMT");
-      assertThatThrownBy(() -> other.read(0, ByteBuffer.allocate(10)))
-          .isInstanceOf(SourceChangedException.class);
-    }
-  }
-
-  @Test
-  void open_noValidator_isKnownByItsSize() throws IOException {
-    origin.validators(null, null);
-
-    try (HttpBlockSource other = open(Duration.ofSeconds(5))) {
-      assertThat(other.identity().validator()).isEmpty();
-      other.read(0, ByteBuffer.allocate(10));
-      origin.replace(new byte[SIZE + 1], null);
-      assertThatThrownBy(() -> other.read(0, ByteBuffer.allocate(10)))
-          .isInstanceOf(SourceChangedException.class);
-    }
-  }
-
-  @Test
-  void open_noRanges_isRefusedWithThatReason() {
-    origin.always(Lie.IGNORE_RANGE);
-
-    assertThatThrownBy(() -> open(Duration.ofSeconds(5)))
-        .isInstanceOf(SourceRefusedException.class)
-        .hasMessageContaining("does not serve byte ranges");
-  }
-
-  @Test
-  void open_nothingListens_isUnavailableSoon() throws IOException {
-    origin.down();
-    long started = System.nanoTime();
-
-    assertThatThrownBy(() -> open(Duration.ofSeconds(30)))
-        .isInstanceOf(SourceUnavailableException.class)
-        .hasMessageContaining("connection refused");
-    assertThat(System.nanoTime() - started).isLessThan(TimeUnit.SECONDS.toNanos(3));
   }
 
   @Test

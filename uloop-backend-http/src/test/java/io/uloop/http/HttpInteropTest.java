@@ -211,25 +211,41 @@ final class HttpInteropTest {
     }
   }
 
+  private ForeignProgram python(int port) throws IOException {
+    return ForeignProgram.run(
+        directory,
+        port,
+        ForeignProgram.need("python3"),
+        "-m",
+        "http.server",
+        Integer.toString(port),
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        www.toString());
+  }
+
   @Test
-  void python_hasNoRanges_isRefusedWithThatReason() throws IOException {
-    String program = ForeignProgram.need("python3");
+  void python_largeImage_isRefusedAsItHasNoRanges() throws IOException {
     int port = ForeignProgram.freePort();
-    try (ForeignProgram server =
-        ForeignProgram.run(
-            directory,
-            port,
-            program,
-            "-m",
-            "http.server",
-            Integer.toString(port),
-            "--bind",
-            "127.0.0.1",
-            "--directory",
-            www.toString())) {
+    try (ForeignProgram server = python(port)) {
       assertThatThrownBy(() -> open(at("http", port)))
           .isInstanceOf(SourceRefusedException.class)
           .hasMessageContaining("does not serve byte ranges");
+      assertThat(server).isNotNull();
+    }
+  }
+
+  @Test
+  void python_smallImage_isReadWholeForEachRead() throws IOException {
+    Files.write(www.resolve("image.raw"), Arrays.copyOf(IMAGE, Answers.MOST_WHOLE_BYTES));
+    int port = ForeignProgram.freePort();
+    try (ForeignProgram server = python(port);
+        BlockSource source = open(at("http", port))) {
+      assertThat(source.size()).isEqualTo(Answers.MOST_WHOLE_BYTES);
+      for (int offset = 0; offset < Answers.MOST_WHOLE_BYTES; offset += 5_000) {
+        reads(source, offset, Math.min(5_000, Answers.MOST_WHOLE_BYTES - offset));
+      }
       assertThat(server).isNotNull();
     }
   }

@@ -6,8 +6,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.uloop.SourceChangedException;
 import io.uloop.SourceRefusedException;
+import io.uloop.SourceUnavailableException;
+import io.uloop.UloopException;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.net.URI;
 import java.nio.ByteBuffer;
 import java.time.Duration;
 import java.util.Arrays;
@@ -17,6 +20,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** Several URLs of one image: failover, what counts as the same image, hedging. */
 @Timeout(60)
@@ -65,6 +70,116 @@ final class HttpMirrorTest {
     try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
       assertThat(source.identity().uri()).isEqualTo(first.uri().toString());
       reads(source, 10, 100_000);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = Lie.class,
+      names = {
+        "NOT_FOUND",
+        "GONE",
+        "FORBIDDEN",
+        "UNAUTHORIZED",
+        "BAD_REQUEST",
+        "INTERNAL_ERROR",
+        "UNAVAILABLE",
+        "IGNORE_RANGE",
+        "CLOSE_HEAD",
+        "GARBAGE",
+        "REDIRECT_LOOP",
+        "MULTIPART",
+        "WHOLE_BREAK_OFF"
+      })
+  void open_firstFails_opensFromTheMirrorAndReadsThereFirst(Lie lie) throws IOException {
+    first.always(lie);
+
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      first.forgetRequests();
+      reads(source, 10, 100_000);
+      assertThat(first.requests()).isEmpty();
+      assertThat(source.identity().uri()).isEqualTo(first.uri().toString());
+      assertNothingLent(source);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(
+      value = Lie.class,
+      names = {"STALL_HEAD", "TRICKLE_HEAD", "ENDLESS_HINTS"})
+  void open_firstNeverAnswers_leavesTimeForTheMirror(Lie lie) throws IOException {
+    first.always(lie);
+
+    try (HttpBlockSource source =
+        HttpBlockSource.open(config().timeout(Duration.ofSeconds(2)).build())) {
+      reads(source, 10, 100_000);
+    }
+  }
+
+  @Test
+  void open_noneGivesTheImage_saysWhyOfEachWithoutSecrets() {
+    first.always(Lie.NOT_FOUND);
+    second.always(Lie.FORBIDDEN);
+    URI secret = URI.create(second.uri("/x?token=t0ken").toString().replace("//", "//me:pw@"));
+
+    assertThatThrownBy(
+            () ->
+                HttpBlockSource.open(HttpSourceConfig.builder(first.uri()).mirror(secret).build()))
+        .isInstanceOf(SourceRefusedException.class)
+        .hasMessage(
+            "open: none of 2 URLs gives the image: "
+                + first.uri()
+                + ": 404 Not Found; "
+                + second.uri("/x?…")
+                + ": 403 Forbidden");
+  }
+
+  @Test
+  void open_oneDownOneRefuses_isUnavailable() throws IOException {
+    first.always(Lie.NOT_FOUND);
+    second.down();
+
+    assertThatThrownBy(() -> HttpBlockSource.open(config().build()))
+        .isInstanceOf(SourceUnavailableException.class)
+        .hasMessageContaining("404 Not Found; ")
+        .hasMessageContaining("connection refused");
+  }
+
+  @Test
+  void read_firstComesBackAfterOpen_isUsedIfItHasTheSameImage() throws IOException {
+    first.always(Lie.NOT_FOUND);
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      first.always(Lie.NONE);
+      second.down();
+
+      reads(source, 0, 50_000);
+    }
+  }
+
+  @Test
+  void read_firstComesBackWithAnotherImage_isNotUsed() throws IOException {
+    first.always(Lie.NOT_FOUND);
+    try (HttpBlockSource source = HttpBlockSource.open(config().build())) {
+      first.replace(LyingOrigin.image(6, IMAGE.length), "\"other\"");
+      first.validators("\"other\"", "Wed, 04 Jun 2008 11:05:30 GMT");
+      first.always(Lie.NONE);
+      second.always(Lie.NOT_FOUND);
+
+      assertThatThrownBy(() -> reads(source, 0, 4096)).isInstanceOf(UloopException.class);
+      second.always(Lie.NONE);
+      reads(source, 0, 50_000);
+    }
+  }
+
+  @Test
+  void read_mirrorOfAnotherSize_isNotUsedEvenIfTheSizeIsAllThatCounts() throws IOException {
+    second.replace(LyingOrigin.image(5, IMAGE.length - 1), "\"v1-" + IMAGE.length + "\"");
+    try (HttpBlockSource source = HttpBlockSource.open(config().mirrorsBySize(true).build())) {
+      first.always(Lie.FORBIDDEN);
+
+      assertThatThrownBy(() -> reads(source, 0, 4096))
+          .isInstanceOf(UloopException.class)
+          .hasMessageContaining((IMAGE.length - 1) + " bytes");
     }
   }
 

@@ -23,6 +23,9 @@ final class HttpUrlTest {
     "http://Example.ORG, http, example.org, 80, /, example.org",
     "https://h:443/a?b=%20, https, h, 443, /a?b=%20, h",
     "http://me:pw@my_host:8080/x#frag, http, my_host, 8080, /x, my_host:8080",
+    "http://h/%C3%BC%20a%2Fb?q=%26, http, h, 80, /%C3%BC%20a%2Fb?q=%26, h",
+    "http://h/\u00fc\u4e2d?q=\u00e9, http, h, 80, /%C3%BC%E4%B8%AD?q=%C3%A9, h",
+    "http://b\u00fccher.example/, http, xn--bcher-kva.example, 80, /, xn--bcher-kva.example",
     "https://[2001:db8::1]:8443/, https, 2001:db8::1, 8443, /, [2001:db8::1]:8443",
   })
   void of_url_hasItsParts(
@@ -48,6 +51,7 @@ final class HttpUrlTest {
     "//other/z, http://other/z",
     "https://s:1/, https://s:1/",
     "/with space, http://h/with%20space",
+    "/caf\u00c3\u00a9, http://h/caf%C3%A9",
     "../up, http://h/up",
   })
   void resolve_location_leadsThere(String location, String expected) {

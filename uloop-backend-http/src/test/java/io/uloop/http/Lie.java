@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
+import static io.uloop.http.AnswerParts.body;
+import static io.uloop.http.AnswerParts.chunked;
+import static io.uloop.http.AnswerParts.closeDelimited;
+import static io.uloop.http.AnswerParts.contentRange;
+import static io.uloop.http.AnswerParts.framed;
+import static io.uloop.http.AnswerParts.honest;
+import static io.uloop.http.AnswerParts.partial;
+import static io.uloop.http.AnswerParts.partialHead;
+import static io.uloop.http.AnswerParts.status;
+import static io.uloop.http.AnswerParts.whole;
+import static io.uloop.http.AnswerParts.withTag;
+
 import io.uloop.http.LyingOrigin.Answer;
 import io.uloop.http.LyingOrigin.Request;
 import io.uloop.http.LyingOrigin.Wire;
@@ -154,6 +166,52 @@ public enum Lie implements Answer {
         body(r, w, r.first(), r.length());
       }),
 
+  /** Two lengths of one body. */
+  TWO_LENGTHS(
+      (r, w) ->
+          framed(r, w, "Content-Length: " + r.length(), "Content-Length: " + (r.length() + 1))),
+  /** A length that is none. */
+  BAD_LENGTH((r, w) -> framed(r, w, "Content-Length: -7")),
+  /** A transfer coding that nobody asked for. */
+  GZIP_TRANSFER((r, w) -> framed(r, w, "Transfer-Encoding: gzip, chunked")),
+
+  // 200 in place of 206, and not even that right.
+  /** The whole image, without a length. */
+  WHOLE_CHUNKED(
+      (r, w) -> {
+        int size = w.image().length;
+        w.head("HTTP/1.1 200 OK", w.validators(), "Transfer-Encoding: chunked");
+        w.text(Integer.toHexString(size) + "\r\n");
+        body(r, w, 0, size);
+        w.text("\r\n0\r\n\r\n");
+      }),
+  /** The whole image, broken off in the middle. */
+  WHOLE_BREAK_OFF(
+      (r, w) -> {
+        int size = w.image().length;
+        whole(r, w, w.validators(), "Content-Length: " + size, size / 2);
+        w.end();
+      }),
+  /** An image that is a byte shorter. */
+  WHOLE_SHORTER(
+      (r, w) -> {
+        int size = w.image().length - 1;
+        whole(r, w, w.validators(), "Content-Length: " + size, size);
+      }),
+  /** The whole image with another strong ETag. */
+  WHOLE_OTHER_ETAG(
+      (r, w) -> {
+        int size = w.image().length;
+        whole(r, w, List.of("ETag: \"other\""), "Content-Length: " + size, size);
+      }),
+  /** The whole image, said to be compressed. */
+  WHOLE_CODED(
+      (r, w) -> {
+        List<String> lines = new ArrayList<>(w.validators());
+        lines.add("Content-Encoding: gzip");
+        whole(r, w, lines, "Content-Length: " + w.image().length, w.image().length);
+      }),
+
   // Bodies that break.
   /** Closes in the middle of the body. */
   BREAK_OFF(
@@ -214,6 +272,22 @@ public enum Lie implements Answer {
         partial(r, w, 0, Math.min(3, w.image().length));
       }),
 
+  /** Ends a right chunked body with fields that never end. */
+  TRICKLE_TRAILER(
+      (r, w) -> {
+        List<String> lines = new ArrayList<>(w.validators());
+        lines.add(contentRange(r, w, r.first(), r.length()));
+        w.head("HTTP/1.1 206 Partial Content", lines, "Transfer-Encoding: chunked");
+        w.text(Integer.toHexString(r.length()) + "\r\n");
+        body(r, w, r.first(), r.length());
+        w.text("\r\n0\r\n");
+        for (int i = 0; i < 1200; i++) {
+          w.text("X-" + i + ": y\r\n");
+          w.stall(50);
+        }
+        w.end();
+      }),
+
   // Heads that break.
   /** Closes without an answer. */
   CLOSE_HEAD((r, w) -> w.end()),
@@ -244,6 +318,23 @@ public enum Lie implements Answer {
         }
         w.end();
       }),
+  /** Sends answers before the answer, and never that one. */
+  ENDLESS_HINTS(
+      (r, w) -> {
+        for (int i = 0; i < 1200; i++) {
+          w.text("HTTP/1.1 103 Early Hints\r\nX-N: " + i + "\r\n\r\n");
+          w.stall(50);
+        }
+        w.end();
+      }),
+  /** Sends a body with the answer to HEAD. */
+  HEAD_WITH_BODY(
+      (r, w) -> {
+        honest(r, w);
+        if (r.head()) {
+          w.bytes(0, Math.min(100, w.image().length));
+        }
+      }),
   /** Sends what is no HTTP. */
   GARBAGE(
       (r, w) -> {
@@ -260,6 +351,12 @@ public enum Lie implements Answer {
   NO_VALIDATOR((r, w) -> withTag(r, w, "X-None: 0")),
 
   // Statuses.
+  /** 204. */
+  NO_CONTENT((r, w) -> w.head("HTTP/1.1 204 No Content", w.validators())),
+  /** 304. */
+  NOT_MODIFIED((r, w) -> w.head("HTTP/1.1 304 Not Modified", w.validators())),
+  /** 400. */
+  BAD_REQUEST(status("400 Bad Request")),
   /** 401. */
   UNAUTHORIZED(status("401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"")),
   /** 403. */
@@ -292,6 +389,15 @@ public enum Lie implements Answer {
       }),
   /** 503. */
   UNAVAILABLE(status("503 Service Unavailable")),
+  /** 503 with a body that trickles. */
+  UNAVAILABLE_TRICKLE(
+      (r, w) -> {
+        w.head("HTTP/1.1 503 Service Unavailable", List.of(), "Content-Length: 1200");
+        for (int i = 0; i < 1200; i++) {
+          w.text(".");
+          w.stall(50);
+        }
+      }),
   /** 503, to be left alone until a date a second away. */
   UNAVAILABLE_UNTIL(
       (r, w) ->
@@ -304,6 +410,10 @@ public enum Lie implements Answer {
               "Content-Length: 0")),
   /** 302 to nowhere in particular. */
   REDIRECT_WITHOUT_LOCATION(status("302 Found")),
+  /** 302 to what is no URL. */
+  REDIRECT_TO_NOTHING(status("302 Found", "Location: http://[")),
+  /** 302 to one place after the other. */
+  REDIRECT_ON((r, w) -> LyingOrigin.redirect(302, r.target() + "x").write(r, w)),
   /** 302 to the same place. */
   REDIRECT_LOOP((r, w) -> LyingOrigin.redirect(302, r.target()).write(r, w));
 
@@ -320,91 +430,5 @@ public enum Lie implements Answer {
       return;
     }
     answer.write(request, wire);
-  }
-
-  private static void honest(Request r, Wire w) throws IOException {
-    int size = w.image().length;
-    String match = r.headers().get("if-match");
-    String now = w.validators().stream().filter(v -> v.startsWith("ETag: ")).findAny().orElse("");
-    if (match != null && !now.equals("ETag: " + match)) {
-      w.head("HTTP/1.1 412 Precondition Failed", w.validators(), "Content-Length: 0");
-    } else if (!r.ranged()) {
-      w.head("HTTP/1.1 200 OK", w.validators(), "Accept-Ranges: bytes", "Content-Length: " + size);
-      body(r, w, 0, size);
-    } else if (r.first() >= size) {
-      w.head(
-          "HTTP/1.1 416 Range Not Satisfiable",
-          w.validators(),
-          "Content-Range: bytes */" + size,
-          "Content-Length: 0");
-    } else {
-      partial(r, w, r.first(), r.length());
-    }
-  }
-
-  private static void partial(Request r, Wire w, long first, int length) throws IOException {
-    partialHead(r, w, w.validators(), first, length, length);
-    body(r, w, first, length);
-  }
-
-  private static void partialHead(
-      Request r, Wire w, List<String> lines, long first, int length, int announced)
-      throws IOException {
-    w.head(
-        "HTTP/1.1 206 Partial Content",
-        lines,
-        contentRange(r, w, first, length),
-        "Content-Length: " + announced);
-  }
-
-  private static String contentRange(Request r, Wire w, long first, int length) {
-    return "Content-Range: bytes " + first + "-" + (first + length - 1) + "/" + w.image().length;
-  }
-
-  private static void withTag(Request r, Wire w, String line) throws IOException {
-    partialHead(r, w, List.of(line), r.first(), r.length(), r.length());
-    body(r, w, r.first(), r.length());
-  }
-
-  private static void body(Request r, Wire w, long first, int length) throws IOException {
-    if (!r.head() && length > 0) {
-      w.bytes(first, length);
-      w.flush();
-    }
-  }
-
-  private static void closeDelimited(Request r, Wire w, int length) throws IOException {
-    List<String> lines = new ArrayList<>(w.validators());
-    lines.add(contentRange(r, w, r.first(), r.length()));
-    w.head("HTTP/1.1 206 Partial Content", lines, "Connection: close");
-    body(r, w, r.first(), length);
-    w.end();
-  }
-
-  private static void chunked(Request r, Wire w, int length, boolean ended) throws IOException {
-    w.head(
-        "HTTP/1.1 206 Partial Content",
-        w.validators(),
-        contentRange(r, w, r.first(), r.length()),
-        "Transfer-Encoding: chunked");
-    if (r.head()) {
-      return;
-    }
-    for (int done = 0; done < length; ) {
-      int size = Math.min(length - done, 1000);
-      w.text(Integer.toHexString(size) + ";ext=1\r\n");
-      body(r, w, r.first() + done, size);
-      w.text("\r\n");
-      done += size;
-    }
-    if (ended) {
-      w.text("0\r\nX-Trailer: 1\r\n\r\n");
-    } else {
-      w.end();
-    }
-  }
-
-  private static Answer status(String status, String... headers) {
-    return LyingOrigin.status(status, headers);
   }
 }

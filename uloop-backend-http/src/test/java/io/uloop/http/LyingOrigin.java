@@ -33,7 +33,7 @@ import java.util.function.Predicate;
  * <p>It writes bytes to plain sockets, so nothing between it and the client makes an answer right
  * that was meant to be wrong. Which answer a request gets, first that applies: the queue ({@link
  * #next}), the rule ({@link #when}), the standing one ({@link #always}), chance ({@link #random}),
- * else {@link Lie#NONE}.
+ * else the usual one ({@link #usually}), which is honest.
  *
  * <p>A lie never sends wrong bytes under a right head: no client could tell. Whatever bytes come
  * under a Content-Range are the image's bytes of that range.
@@ -105,6 +105,7 @@ public final class LyingOrigin implements AutoCloseable {
   private volatile Predicate<Request> condition = request -> false;
   private volatile Answer conditional = Lie.NONE;
   private volatile Answer standing;
+  private volatile Answer usual = Lie.NONE;
   private volatile List<? extends Answer> chances = List.of();
   private volatile double probability;
   private SplittableRandom random = new SplittableRandom();
@@ -279,10 +280,19 @@ public final class LyingOrigin implements AutoCloseable {
   }
 
   /**
+   * Sets what a request gets that nothing else applies to.
+   *
+   * @param answer the answer; an honest one unless set
+   */
+  public void usually(Answer answer) {
+    usual = answer;
+  }
+
+  /**
    * Answers at random.
    *
    * @param seed for the choice
-   * @param share how many requests of all get one of the answers, 0 to 1; the rest is honest
+   * @param share how many requests of all get one of the answers, 0 to 1; the rest the usual one
    * @param answers what to choose from
    */
   public void random(long seed, double share, List<? extends Answer> answers) {
@@ -439,7 +449,7 @@ public final class LyingOrigin implements AutoCloseable {
       } else if (!chances.isEmpty() && random.nextDouble() < probability) {
         return chances.get(random.nextInt(chances.size()));
       }
-      return Lie.NONE;
+      return usual;
     } finally {
       lock.unlock();
     }

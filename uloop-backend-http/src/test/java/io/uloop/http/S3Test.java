@@ -8,15 +8,16 @@ import io.uloop.SourceRefusedException;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.ByteBuffer;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.Map;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
-import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** The s3 scheme: places, signatures, where keys come from. */
 @Timeout(60)
@@ -26,8 +27,6 @@ final class S3Test {
   private static final S3Credentials EXAMPLE =
       new S3Credentials(
           "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", Optional.empty());
-
-  @TempDir private Path directory;
 
   private static TreeMap<String, String> headers(String... namesAndValues) {
     TreeMap<String, String> headers = new TreeMap<>();
@@ -77,39 +76,15 @@ final class S3Test {
   }
 
   @Test
-  void find_environmentThenFiles_inThisOrder() throws IOException {
-    Path aws = Files.createDirectory(directory.resolve(".aws"));
-    Files.writeString(
-        aws.resolve("credentials"),
-        "[default]\naws_access_key_id = A\naws_secret_access_key = SA\n"
-            + "[other]\naws_access_key_id=B\naws_secret_access_key=SB\naws_session_token=T\n");
-    Files.writeString(
-        aws.resolve("config"),
-        "[default]\nregion=eu-north-1\n[profile other]\nregion = eu-south-1\n");
-
-    assertThat(
-            S3Credentials.find(
-                Map.of("AWS_ACCESS_KEY_ID", "E", "AWS_SECRET_ACCESS_KEY", "SE"), directory, null))
-        .isEqualTo(new S3Credentials("E", "SE", Optional.empty()));
-    assertThat(S3Credentials.find(Map.of(), directory, null))
-        .isEqualTo(new S3Credentials("A", "SA", Optional.empty()));
-    assertThat(S3Credentials.find(Map.of("AWS_PROFILE", "other"), directory, null))
-        .isEqualTo(new S3Credentials("B", "SB", Optional.of("T")));
-    assertThat(S3Credentials.region(Map.of(), directory, null)).isEqualTo("eu-north-1");
-    assertThat(S3Credentials.region(Map.of(), directory, "other")).isEqualTo("eu-south-1");
-    assertThat(S3Credentials.region(Map.of("AWS_REGION", "r"), directory, "other")).isEqualTo("r");
-    assertThatThrownBy(() -> S3Credentials.find(Map.of(), directory.resolve("none"), null))
-        .isInstanceOf(SourceRefusedException.class)
-        .hasMessageContaining("s3.anonymous");
-  }
-
-  @Test
   void toString_credentials_hidesTheSecret() {
     assertThat(EXAMPLE.toString()).doesNotContain("wJalr");
   }
 
-  @Test
-  void read_expiredToken_isReadAgain() throws IOException {
+  @ParameterizedTest
+  @EnumSource(
+      value = Lie.class,
+      names = {"FORBIDDEN", "BAD_REQUEST"})
+  void read_expiredToken_isReadAgain(Lie refusal) throws IOException {
     byte[] image = LyingOrigin.image(1, 10_000);
     AtomicInteger reads = new AtomicInteger();
     try (LyingOrigin server = LyingOrigin.serving(image)) {
@@ -123,7 +98,7 @@ final class S3Test {
                           "key", "secret", Optional.of("token" + reads.incrementAndGet())))
               .build();
       try (HttpBlockSource source = HttpBlockSource.open(config)) {
-        server.when(r -> !"token2".equals(r.headers().get("x-amz-security-token")), Lie.FORBIDDEN);
+        server.when(r -> !"token2".equals(r.headers().get("x-amz-security-token")), refusal);
         ByteBuffer dst = ByteBuffer.allocate(image.length);
         source.read(0, dst);
         assertThat(dst.array()).isEqualTo(image);
@@ -132,6 +107,87 @@ final class S3Test {
       assertThat(server.requests())
           .allSatisfy(
               r -> assertThat(r.headers().get("authorization")).startsWith("AWS4-HMAC-SHA256 "));
+    }
+  }
+
+  private static S3Credentials until(String name, Instant end) {
+    return new S3Credentials(name, "secret", Optional.empty(), Optional.of(end));
+  }
+
+  @Test
+  void sign_keysEndSoon_areReadAgainOnceAndKeptIfThatFails() throws IOException {
+    Instant start = Instant.parse("2026-01-01T00:00:00Z");
+    Instant[] now = {start};
+    int[] reads = {0};
+    S3Credentials.Source source =
+        () -> {
+          if (++reads[0] == 2) {
+            throw new IOException("down");
+          }
+          return until("K" + reads[0], now[0].plus(Duration.ofMinutes(10)));
+        };
+    S3Signer signer = new S3Signer("r", source, () -> now[0]);
+    HttpUrl url = HttpUrl.of(URI.create("https://h/x"));
+
+    assertThat(keyOf(signer, url)).isEqualTo("K1");
+    now[0] = start.plus(Duration.ofMinutes(4));
+    assertThat(keyOf(signer, url)).isEqualTo("K1");
+    now[0] = start.plus(Duration.ofMinutes(6));
+    assertThat(keyOf(signer, url)).as("reading failed").isEqualTo("K1");
+    assertThat(keyOf(signer, url)).isEqualTo("K1");
+    assertThat(reads[0]).as("not for each request").isEqualTo(2);
+    now[0] = start.plus(Duration.ofMinutes(7));
+    assertThat(keyOf(signer, url)).isEqualTo("K3");
+    assertThat(signer.renewals()).isEqualTo(1);
+    assertThat(signer.renew(0)).as("others since that request").isTrue();
+    assertThat(reads[0]).isEqualTo(3);
+  }
+
+  private static String keyOf(S3Signer signer, HttpUrl url) {
+    String authorization =
+        signer.sign("GET", url).stream()
+            .filter(header -> header.getName().equals("Authorization"))
+            .findFirst()
+            .orElseThrow()
+            .getValue();
+    return authorization.replaceAll(".*Credential=(\\w+)/.*", "$1");
+  }
+
+  @Test
+  void open_bucketOfAnotherRegion_isRefusedWithTheRegion() throws IOException {
+    try (LyingOrigin server = LyingOrigin.serving(LyingOrigin.image(1, 10_000))) {
+      server.always(LyingOrigin.status("301 Moved Permanently", "x-amz-bucket-region: eu-north-1"));
+      HttpSourceConfig config =
+          HttpSourceConfig.builder(URI.create("s3://bucket/image"))
+              .s3Endpoint(server.uri("/"))
+              .s3Credentials("key", "secret", Optional.empty())
+              .build();
+
+      assertThatThrownBy(() -> HttpBlockSource.open(config))
+          .isInstanceOf(SourceRefusedException.class)
+          .hasMessageContaining("set s3.region=eu-north-1");
+    }
+  }
+
+  @Test
+  void open_errorWithACode_showsIt() throws IOException {
+    String body =
+        "<?xml version=\"1.0\"?><Error><Code>SignatureDoesNotMatch</Code><Message>a</Message></Error>";
+    String head = "HTTP/1.1 403 Forbidden\r\nContent-Type: application/xml\r\n";
+    String chunked =
+        head + "Transfer-Encoding: chunked\r\n\r\n" + Integer.toHexString(body.length()) + "\r\n";
+    try (LyingOrigin server = LyingOrigin.serving(LyingOrigin.image(1, 10_000))) {
+      for (String answer :
+          List.of(
+              head + "Content-Length: " + body.length() + "\r\n\r\n" + body,
+              chunked + body + "\r\n0\r\n\r\n")) {
+        server.when(request -> !request.head(), LyingOrigin.raw(answer));
+        HttpSourceConfig config = HttpSourceConfig.builder(server.uri()).build();
+
+        assertThatThrownBy(() -> HttpBlockSource.open(config))
+            .isInstanceOf(SourceRefusedException.class)
+            .hasMessageEndingWith("403 Forbidden (SignatureDoesNotMatch)");
+      }
     }
   }
 }
