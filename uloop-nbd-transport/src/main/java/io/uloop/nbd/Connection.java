@@ -111,10 +111,20 @@ final class Connection implements EventLoop.Selectable {
     key = registered;
     loop.add(this);
     Handshake greeting = handshake;
-    if (greeting != null) {
-      greeting.greet();
+    try {
+      if (greeting != null) {
+        greeting.greet();
+      }
+    } catch (RuntimeException | Error e) {
+      fail(e);
     }
     pump();
+  }
+
+  /** Ends because something failed here that is not the client's doing, such as memory. */
+  void fail(Throwable failure) {
+    LOG.log(Level.ERROR, "a connection failed", failure);
+    close();
   }
 
   OutputQueue out() {
@@ -193,8 +203,7 @@ final class Connection implements EventLoop.Selectable {
       LOG.log(Level.DEBUG, "a connection ended: " + e);
       close();
     } catch (RuntimeException | Error e) {
-      LOG.log(Level.ERROR, "a connection failed", e);
-      close();
+      fail(e);
     }
   }
 

@@ -131,6 +131,15 @@ final class DeviceCall extends Request implements Runnable {
     if (answered) {
       return;
     }
+    try {
+      answer();
+    } catch (RuntimeException | Error e) {
+      owner.connection().fail(e);
+    }
+    owner.finished(this);
+  }
+
+  private void answer() {
     if (!owner.connection().closed()) {
       Throwable why = failure;
       ByteBuffer made = reply;
@@ -146,7 +155,6 @@ final class DeviceCall extends Request implements Runnable {
         style.putDone(owner.out().reserve(ReplyStyle.MAX_HEADER_BYTES), cookie, offset);
       }
     }
-    owner.finished(this);
   }
 
   /** ENOTSUP is for fast zeroes only; everything else that is not supported is EINVAL. */

@@ -210,7 +210,11 @@ final class EventLoop implements Runnable {
   /** Runs the tasks that are due and what they made dirty; tests without a thread call it too. */
   void runTasks() {
     for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) {
-      task.run();
+      try {
+        task.run();
+      } catch (RuntimeException | Error e) {
+        LOG.log(Level.ERROR, "a task of an event loop failed", e);
+      }
     }
     for (int i = 0; i < dirty.size(); i++) {
       dirty.get(i).pumpDirty();
@@ -222,7 +226,7 @@ final class EventLoop implements Runnable {
     Selectable target = (Selectable) key.attachment();
     try {
       target.ready();
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | Error e) {
       LOG.log(Level.WARNING, "an event could not be handled", e);
     }
   }

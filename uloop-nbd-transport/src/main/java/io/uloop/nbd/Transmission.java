@@ -283,7 +283,12 @@ final class Transmission {
     if (!mayHold(length)) {
       return false;
     }
-    payload = new Payload(DeviceCall.of(this, request, loop.allocate((int) length), contexts));
+    try {
+      payload = new Payload(DeviceCall.of(this, request, loop.allocate((int) length), contexts));
+    } catch (RuntimeException | Error e) {
+      discharge(length);
+      throw e;
+    }
     return true;
   }
 
