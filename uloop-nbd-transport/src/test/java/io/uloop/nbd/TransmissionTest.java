@@ -457,6 +457,19 @@ class TransmissionTest {
   }
 
   @Test
+  void blockStatus_payloadFormMisaligned_isInvalid() throws IOException {
+    device.with(new DeviceCapabilities(true, true, true, true, false, 512, 4096));
+    NbdTestClient client = go(EXTENDED, "base:allocation");
+    for (long[] range : new long[][] {{0, 100}, {100, 512}}) {
+      client.send(client.requestBytes(32, 7, 1, range[0], 12, bytes(range[1], 1)));
+
+      assertThat(error(client.receiveReply(0))).isEqualTo(EINVAL);
+    }
+    client.send(client.requestBytes(32, 7, 1, 512, 12, bytes(1024L, 1)));
+    assertThat(client.receiveReply(0).get(0).data()).isEqualTo(bytes(1, 1, 1024L, 0L));
+  }
+
+  @Test
   void blockStatus_noContextOrBeyondTheEnd_isInvalid() throws IOException {
     assertThat(go(STRUCTURED).error(0, 7, 0, 4096)).isEqualTo(EINVAL);
     assertThat(go(SIMPLE).error(0, 7, 0, 4096)).isEqualTo(EINVAL);
