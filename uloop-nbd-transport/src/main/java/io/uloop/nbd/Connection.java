@@ -39,6 +39,12 @@ final class Connection implements EventLoop.Selectable {
   /** After how many reads in a row other connections get their turn. */
   private static final int ROUNDS = 16;
 
+  /**
+   * The part of what it holds that a client has to move within the stall time while others wait for
+   * memory: one that sends or takes a byte now and then is no better than one that stands still.
+   */
+  private static final int PACE = 16;
+
   /** How long the requests that run when the server stops may take before they fail. */
   private static final long STOP_GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(1000);
 
@@ -85,6 +91,11 @@ final class Connection implements EventLoop.Selectable {
   private boolean closed;
   private OutputQueue.State outState = OutputQueue.State.EMPTY;
   private long lastProgress = connectedAt;
+
+  /** Bytes that went either way since {@link #paceSince}. */
+  private long paceBytes;
+
+  private long paceSince = connectedAt;
 
   /** Whether the server stops, and since when. */
   private boolean stopping;
@@ -236,7 +247,9 @@ final class Connection implements EventLoop.Selectable {
   /** Sends what goes out now. */
   OutputQueue.State flush(boolean corked) throws IOException {
     outState = out.flush(corked);
-    if (out.takeProgress()) {
+    long sent = out.takeProgress();
+    if (sent > 0) {
+      paceBytes += sent;
       lastProgress = System.nanoTime();
     }
     Transmission requests = transmission;
@@ -288,6 +301,7 @@ final class Connection implements EventLoop.Selectable {
   private boolean received(ByteBuffer dst) throws IOException {
     int count = link.read(dst);
     if (count > 0) {
+      paceBytes += count;
       lastProgress = System.nanoTime();
       drained = dst.hasRemaining();
     } else if (count < 0) {
@@ -366,11 +380,7 @@ final class Connection implements EventLoop.Selectable {
         !limits.idleTime().isZero()
             && quiet > limits.idleTime().toNanos()
             && (requests == null || requests.inFlight() == 0);
-    boolean hoarding =
-        server.budget().contended()
-            && requests != null
-            && quiet > limits.stallTime().toNanos()
-            && (outState == OutputQueue.State.FULL || requests.payloadTarget() != null);
+    boolean hoarding = requests != null && hoards(requests, now);
     if (late || asleep || hoarding) {
       LOG.log(
           Level.DEBUG,
@@ -383,6 +393,21 @@ final class Connection implements EventLoop.Selectable {
       requests.abandon();
       pump();
     }
+  }
+
+  /** Tells whether it holds memory that others wait for, and moves next to nothing of it. */
+  private boolean hoards(Transmission requests, long now) {
+    boolean suspect =
+        server.budget().contended()
+            && requests.charged() > 0
+            && (outState == OutputQueue.State.FULL || requests.payloadTarget() != null);
+    if (suspect && now - paceSince <= server.limits().stallTime().toNanos()) {
+      return false;
+    }
+    boolean slow = paceBytes < Math.max(1, requests.charged() / PACE);
+    paceSince = now;
+    paceBytes = 0;
+    return suspect && slow;
   }
 
   /** Closes at once and gives everything back. */

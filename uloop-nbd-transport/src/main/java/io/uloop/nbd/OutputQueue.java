@@ -37,8 +37,8 @@ final class OutputQueue {
   /** Bytes of the requests that are queued here, to be given back to the budget. */
   private long sentCharge;
 
-  /** Whether anything moved since the last look; see {@link #takeProgress}. */
-  private boolean progress;
+  /** Bytes that went out since the last look; see {@link #takeProgress}. */
+  private long progress;
 
   OutputQueue(EventLoop loop, Link link) {
     this.loop = loop;
@@ -96,7 +96,7 @@ final class OutputQueue {
     while (!queue.isEmpty()) {
       if (queue.peekFirst() instanceof Transfer transfer) {
         State state = transfer.advance(link);
-        progress |= transfer.takeProgress();
+        progress += transfer.takeProgress();
         if (state != State.EMPTY) {
           return state;
         }
@@ -143,14 +143,14 @@ final class OutputQueue {
   /** Takes over the positions of what was gathered, also if the write failed. */
   private void settle(int count) {
     if (queue.size() == 1) {
-      progress |= ((Segment) queue.getFirst()).wasSent();
+      progress += ((Segment) queue.getFirst()).wasSent();
       return;
     }
     for (Object next : queue) {
       if (count-- == 0) {
         break;
       }
-      progress |= ((Segment) next).wasSent();
+      progress += ((Segment) next).wasSent();
     }
   }
 
@@ -166,10 +166,10 @@ final class OutputQueue {
     return charge;
   }
 
-  /** Tells, once, whether bytes went out. */
-  boolean takeProgress() {
-    boolean moved = progress;
-    progress = false;
+  /** Gives and forgets how many bytes went out. */
+  long takeProgress() {
+    long moved = progress;
+    progress = 0;
     return moved;
   }
 

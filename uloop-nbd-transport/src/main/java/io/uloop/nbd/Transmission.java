@@ -102,6 +102,11 @@ final class Transmission {
     return inFlight;
   }
 
+  /** Gives the bytes that the requests hold. */
+  long charged() {
+    return charged;
+  }
+
   BlockDevice device() {
     return device;
   }
