@@ -32,7 +32,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <p><b>Threads:</b> the loop's only.
  */
-final class Connection implements EventLoop.Selectable {
+final class Connection implements EventLoop.Selectable, Runnable {
 
   private static final System.Logger LOG = System.getLogger(Connection.class.getName());
 
@@ -190,6 +190,12 @@ final class Connection implements EventLoop.Selectable {
   void pumpDirty() {
     dirty = false;
     pump();
+  }
+
+  /** Asks to be pumped; any thread. */
+  @Override
+  public void run() {
+    loop.execute(this::pump);
   }
 
   @Override

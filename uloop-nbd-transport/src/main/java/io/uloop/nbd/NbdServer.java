@@ -64,6 +64,7 @@ public final class NbdServer implements Closeable {
   private final AtomicBoolean closing = new AtomicBoolean();
   private final CountDownLatch closed = new CountDownLatch(1);
   private final AtomicInteger connections = new AtomicInteger();
+  private final Runnable onConnectionClosed = connections::decrementAndGet;
 
   private NbdServer(NbdServerConfig config, List<Listener> listeners, List<EventLoop> loops) {
     this.listeners = listeners;
@@ -170,7 +171,7 @@ public final class NbdServer implements Closeable {
 
   private void serve(EventLoop loop, SocketChannel socket) {
     Connection connection =
-        new Connection(loop, state, socket, new PlainLink(socket), connections::decrementAndGet);
+        new Connection(loop, state, socket, new PlainLink(socket), onConnectionClosed);
     try {
       socket.configureBlocking(false);
       if (socket.getRemoteAddress() instanceof InetSocketAddress) {

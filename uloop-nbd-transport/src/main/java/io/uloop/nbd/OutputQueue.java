@@ -13,9 +13,6 @@ import java.util.Deque;
  */
 final class OutputQueue {
 
-  /** How many buffers one gathering write takes; far below IOV_MAX (1024). */
-  private static final int GATHER = 64;
-
   /** What can be said of the queue after {@link #flush}. */
   enum State {
     /** All went out. */
@@ -30,9 +27,7 @@ final class OutputQueue {
   private Link link;
 
   /** {@link Segment}s and {@link Transfer}s; two kinds, told apart in {@link #flush}. */
-  private final Deque<Object> queue = new ArrayDeque<>(4);
-
-  private final ByteBuffer[] gathered = new ByteBuffer[GATHER];
+  private final Deque<Object> queue = new ArrayDeque<>(1);
 
   /** Bytes of the requests that are queued here, to be given back to the budget. */
   private long sentCharge;
@@ -115,12 +110,13 @@ final class OutputQueue {
 
   /** Writes the segments at the head of the queue; tells whether all of them went out. */
   private boolean writeSegments() throws IOException {
+    ByteBuffer[] gathered = loop.gathered();
     int count = 0;
     if (queue.size() == 1) {
       gathered[count++] = ((Segment) queue.getFirst()).toSend();
     } else {
       for (Object next : queue) {
-        if (count == GATHER || !(next instanceof Segment segment)) {
+        if (count == gathered.length || !(next instanceof Segment segment)) {
           break;
         }
         gathered[count++] = segment.toSend();

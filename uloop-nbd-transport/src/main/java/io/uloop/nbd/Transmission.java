@@ -94,8 +94,7 @@ final class Transmission {
     this.contexts = contexts;
     this.headerBytes =
         style == ReplyStyle.EXTENDED ? RequestHeader.EXTENDED_BYTES : RequestHeader.COMPACT_BYTES;
-    Runnable pump = connection::pump;
-    this.resume = () -> loop.execute(pump);
+    this.resume = connection;
   }
 
   int inFlight() {
