@@ -292,11 +292,12 @@ final class Connection implements EventLoop.Selectable, Runnable {
     }
     in.flip();
     Handshake options = handshake;
-    if (options != null) {
-      options.consume(in);
-    }
+    paused = options != null && !options.consume(in);
     requests = transmission;
-    paused = requests != null && !finished && !requests.consume(in);
+    if (requests != null && !finished) {
+      paused = !requests.consume(in);
+    }
+    paused &= !finished;
     if (!finished) {
       saveLeftover(in);
     }

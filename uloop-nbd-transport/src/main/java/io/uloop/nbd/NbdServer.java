@@ -158,6 +158,10 @@ public final class NbdServer implements Closeable {
       if (socket == null) {
         return;
       }
+      if (!listener.admits(socket)) {
+        socket.close();
+        continue;
+      }
       if (connections.get() >= state.limits().connections()) {
         LOG.log(Level.WARNING, "too many connections: limit={0}", state.limits().connections());
         socket.close();
