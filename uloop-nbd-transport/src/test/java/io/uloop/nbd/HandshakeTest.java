@@ -227,6 +227,31 @@ class HandshakeTest {
   }
 
   @Test
+  void countsAndLengths_thatDoNotFit_areInvalidAndTheHandshakeGoesOn() throws IOException {
+    NbdTestClient client = hello();
+    client.outcome(8, NONE);
+    for (int option : new int[] {6, 7}) {
+      for (short infos : new short[] {1, -1, Short.MIN_VALUE}) {
+        assertThat(client.outcome(option, bytes(4, "disk", infos))).isEqualTo(ERR_INVALID);
+      }
+      assertThat(client.outcome(option, bytes(4, "disk", (short) 0, (short) 3)))
+          .isEqualTo(ERR_INVALID);
+      assertThat(client.outcome(option, bytes(-1, "disk", (short) 0))).isEqualTo(ERR_INVALID);
+      assertThat(client.outcome(option, bytes(4))).isEqualTo(ERR_INVALID);
+    }
+    for (int option : new int[] {9, 10}) {
+      for (int queries : new int[] {1, 1 << 31, -1, Integer.MAX_VALUE}) {
+        assertThat(client.outcome(option, bytes(4, "disk", queries))).isEqualTo(ERR_INVALID);
+      }
+      for (int length : new int[] {16, 1 << 31, -1, Integer.MAX_VALUE}) {
+        assertThat(client.outcome(option, bytes(4, "disk", 1, length, "base:allocation")))
+            .isEqualTo(ERR_INVALID);
+      }
+    }
+    assertThat(client.outcome(7, infoData("disk"))).isEqualTo(1);
+  }
+
+  @Test
   void structuredReply_twiceAndWithData_isAcknowledgedAndInvalid() throws IOException {
     NbdTestClient client = hello();
 
