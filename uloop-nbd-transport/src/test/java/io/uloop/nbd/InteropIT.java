@@ -39,7 +39,7 @@ class InteropIT {
 
   private static Path keys;
 
-  private Path folder;
+  @TempDir Path folder;
   private MemoryDevice device;
   private NbdServer server;
 
@@ -50,7 +50,6 @@ class InteropIT {
 
   @BeforeEach
   void makeDevice() throws IOException {
-    folder = Files.createTempDirectory("interop");
     device =
         new MemoryDevice(SIZE)
             .hole(4 << 20, 6 << 20)

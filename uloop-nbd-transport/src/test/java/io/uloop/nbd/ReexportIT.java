@@ -19,6 +19,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
 
 /**
  * Clients that pass the export on: as a file (nbdfuse), or over NBD again (qemu-nbd,
@@ -30,13 +31,12 @@ class ReexportIT {
 
   private static final int SIZE = 16 << 20;
 
-  private Path folder;
+  @TempDir Path folder;
   private MemoryDevice device;
   private NbdServer server;
 
   @BeforeEach
   void serve() throws IOException {
-    folder = Files.createTempDirectory("reexport");
     device =
         new MemoryDevice(SIZE)
             .hole(4 << 20, 6 << 20)

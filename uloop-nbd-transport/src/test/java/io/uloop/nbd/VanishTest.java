@@ -186,7 +186,14 @@ class VanishTest {
               + Thread.activeCount()
               + " bytes held="
               + fixture.server.heldBytes());
-      assertThat(Thread.activeCount()).isLessThanOrEqualTo(threads + 8);
+      assertThat(Thread.activeCount()).isLessThanOrEqualTo(threads + 8); // The workers.
     }
+    ServerFixture.await("no thread is left", () -> serverThreads() == 0);
+  }
+
+  private static long serverThreads() {
+    return Thread.getAllStackTraces().keySet().stream()
+        .filter(thread -> thread.getName().startsWith("uloop-nbd-"))
+        .count();
   }
 }
