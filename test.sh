@@ -47,24 +47,27 @@ suite "build, gates and default tests" "${mvn[@]}" verify
   mke2fs:e2fsprogs losetup:mount mount:mount setpriv:util-linux \
   nginx:nginx-light openssl:openssl python3:python3 curl:curl \
   nbdcopy:libnbd-bin nbdfuse:libnbd-bin nbdsh:python3-libnbd nbdkit:nbdkit fusermount3:fuse3 \
-  qemu-img:qemu-utils qemu-io:qemu-utils fio:fio \
+  qemu-img:qemu-utils qemu-io:qemu-utils qemu-storage-daemon:qemu-system-common fio:fio \
   qemu-system-x86_64:qemu-system-x86 /usr/share/qemu:qemu-system-data \
   apache2:apache2-bin lighttpd:lighttpd caddy:caddy tinyproxy:tinyproxy \
-  mksquashfs:squashfs-tools mkfs.erofs:erofs-utils \
+  systemd-socket-activate:systemd mksquashfs:squashfs-tools mkfs.erofs:erofs-utils \
   cpio:cpio depmod:kmod busybox:busybox-static xz:xz-utils lz4:lz4 nbd-client:nbd-client \
   || exit 1
 
 # One JVM a module, on the classes that are built; what is tagged slow runs by hand (docs/guide.md).
 tagged() {
   "${mvn[@]}" verify -Duloop.groups="$1" -Duloop.excludedGroups="$2" \
-    -Dspotless.check.skip=true -Denforcer.skip=true
+    -Dspotless.check.skip=true -Denforcer.skip=true "${@:3}"
 }
 if [ "$(id -u)" = 0 ]; then
   suite "tests that need root" tagged "root" "kernel,slow"
 else
   echo "not root: the tests that need root are left out"
 fi
-suite "tests with other NBD programs" tagged "interop" "root,kernel,slow"
+suite "tests with other NBD programs" tagged "interop" "root,kernel,slow" -Duloop.interop.required=true
+suite "fuzzing for a minute" env JAZZER_FUZZ=1 "${mvn[@]}" verify -pl uloop-nbd-transport -am \
+  -Dtest='SessionFuzzTest#session_anyBytes_*' -Dsurefire.failIfNoSpecifiedTests=false \
+  -Dspotless.check.skip=true -Denforcer.skip=true
 suite "launchers end to end" examples/src/test/sh/run-all
 if [ -x .ci/guest-tests ]; then
   suite "tests in a kernel of their own" .ci/guest-tests

@@ -7,6 +7,7 @@ module io.uloop.nbd {
   requires io.netty.buffer;
   requires io.netty.common;
   requires java.naming;
+  requires jdk.net;
   requires static transitive org.jspecify;
 
   exports io.uloop.nbd;

@@ -22,6 +22,10 @@ final class BlockStatus {
   /** How often the device is asked for one answer; a client goes on where the answer ends. */
   private static final int MAX_CALLS = 64;
 
+  /** No reply is longer. */
+  static final int MAX_REPLY_BYTES =
+      MetaContext.values().length * (ReplyStyle.MAX_HEADER_BYTES + 8 + 16 * MAX_RUNS);
+
   /** A run of one kind. */
   private record Run(long length, int flags) {}
 

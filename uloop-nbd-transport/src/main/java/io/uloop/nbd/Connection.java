@@ -32,12 +32,18 @@ import org.jspecify.annotations.Nullable;
  *
  * <p><b>Threads:</b> the loop's only.
  */
-final class Connection implements EventLoop.Selectable {
+final class Connection implements EventLoop.Selectable, Runnable {
 
   private static final System.Logger LOG = System.getLogger(Connection.class.getName());
 
   /** After how many reads in a row other connections get their turn. */
   private static final int ROUNDS = 16;
+
+  /**
+   * The part of what it holds that a client has to move within the stall time while others wait for
+   * memory: one that sends or takes a byte now and then is no better than one that stands still.
+   */
+  private static final int PACE = 16;
 
   /** How long the requests that run when the server stops may take before they fail. */
   private static final long STOP_GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(1000);
@@ -86,6 +92,11 @@ final class Connection implements EventLoop.Selectable {
   private OutputQueue.State outState = OutputQueue.State.EMPTY;
   private long lastProgress = connectedAt;
 
+  /** Bytes that went either way since {@link #paceSince}. */
+  private long paceBytes;
+
+  private long paceSince = connectedAt;
+
   /** Whether the server stops, and since when. */
   private boolean stopping;
 
@@ -111,10 +122,20 @@ final class Connection implements EventLoop.Selectable {
     key = registered;
     loop.add(this);
     Handshake greeting = handshake;
-    if (greeting != null) {
-      greeting.greet();
+    try {
+      if (greeting != null) {
+        greeting.greet();
+      }
+    } catch (RuntimeException | Error e) {
+      fail(e);
     }
     pump();
+  }
+
+  /** Ends because something failed here that is not the client's doing, such as memory. */
+  void fail(Throwable failure) {
+    LOG.log(Level.ERROR, "a connection failed", failure);
+    close();
   }
 
   OutputQueue out() {
@@ -171,6 +192,12 @@ final class Connection implements EventLoop.Selectable {
     pump();
   }
 
+  /** Asks to be pumped; any thread. */
+  @Override
+  public void run() {
+    loop.execute(this::pump);
+  }
+
   @Override
   public void ready() {
     pump();
@@ -193,8 +220,7 @@ final class Connection implements EventLoop.Selectable {
       LOG.log(Level.DEBUG, "a connection ended: " + e);
       close();
     } catch (RuntimeException | Error e) {
-      LOG.log(Level.ERROR, "a connection failed", e);
-      close();
+      fail(e);
     }
   }
 
@@ -227,7 +253,9 @@ final class Connection implements EventLoop.Selectable {
   /** Sends what goes out now. */
   OutputQueue.State flush(boolean corked) throws IOException {
     outState = out.flush(corked);
-    if (out.takeProgress()) {
+    long sent = out.takeProgress();
+    if (sent > 0) {
+      paceBytes += sent;
       lastProgress = System.nanoTime();
     }
     Transmission requests = transmission;
@@ -264,11 +292,12 @@ final class Connection implements EventLoop.Selectable {
     }
     in.flip();
     Handshake options = handshake;
-    if (options != null) {
-      options.consume(in);
-    }
+    paused = options != null && !options.consume(in);
     requests = transmission;
-    paused = requests != null && !finished && !requests.consume(in);
+    if (requests != null && !finished) {
+      paused = !requests.consume(in);
+    }
+    paused &= !finished;
     if (!finished) {
       saveLeftover(in);
     }
@@ -279,6 +308,7 @@ final class Connection implements EventLoop.Selectable {
   private boolean received(ByteBuffer dst) throws IOException {
     int count = link.read(dst);
     if (count > 0) {
+      paceBytes += count;
       lastProgress = System.nanoTime();
       drained = dst.hasRemaining();
     } else if (count < 0) {
@@ -357,11 +387,7 @@ final class Connection implements EventLoop.Selectable {
         !limits.idleTime().isZero()
             && quiet > limits.idleTime().toNanos()
             && (requests == null || requests.inFlight() == 0);
-    boolean hoarding =
-        server.budget().contended()
-            && requests != null
-            && quiet > limits.stallTime().toNanos()
-            && (outState == OutputQueue.State.FULL || requests.payloadTarget() != null);
+    boolean hoarding = requests != null && hoards(requests, now);
     if (late || asleep || hoarding) {
       LOG.log(
           Level.DEBUG,
@@ -374,6 +400,21 @@ final class Connection implements EventLoop.Selectable {
       requests.abandon();
       pump();
     }
+  }
+
+  /** Tells whether it holds memory that others wait for, and moves next to nothing of it. */
+  private boolean hoards(Transmission requests, long now) {
+    boolean suspect =
+        server.budget().contended()
+            && requests.charged() > 0
+            && (outState == OutputQueue.State.FULL || requests.payloadTarget() != null);
+    if (suspect && now - paceSince <= server.limits().stallTime().toNanos()) {
+      return false;
+    }
+    boolean slow = paceBytes < Math.max(1, requests.charged() / PACE);
+    paceSince = now;
+    paceBytes = 0;
+    return suspect && slow;
   }
 
   /** Closes at once and gives everything back. */

@@ -22,6 +22,9 @@ final class DeviceCall extends Request implements Runnable {
 
   private static final byte[] NO_TEXT = {};
 
+  /** Replies up to this size share a buffer with others. */
+  private static final int SMALL_BYTES = 4 << 10;
+
   private final Transmission owner;
   private final int type;
   private final int flags;
@@ -33,12 +36,19 @@ final class DeviceCall extends Request implements Runnable {
   /** What the client sent along; freed when the device has it. */
   private @Nullable ByteBuf payload;
 
+  /** Bytes charged to the connection and not given back or handed on yet. */
+  private long charge;
+
   private boolean answered;
   private @Nullable Throwable failure;
   private @Nullable ByteBuffer reply;
 
   private DeviceCall(
-      Transmission owner, RequestHeader request, @Nullable ByteBuf payload, int contexts) {
+      Transmission owner,
+      RequestHeader request,
+      @Nullable ByteBuf payload,
+      long charge,
+      int contexts) {
     this.owner = owner;
     this.type = request.type;
     this.flags = request.flags;
@@ -46,12 +56,23 @@ final class DeviceCall extends Request implements Runnable {
     this.offset = request.offset;
     this.length = request.length;
     this.payload = payload;
+    this.charge = charge;
     this.contexts = contexts;
   }
 
+  /**
+   * Makes one.
+   *
+   * @param payload what the client sends along, if anything; belongs to the call
+   * @param charge what the call holds; it gives that back
+   */
   static DeviceCall of(
-      Transmission owner, RequestHeader request, @Nullable ByteBuf payload, int contexts) {
-    return new DeviceCall(owner, request, payload, contexts);
+      Transmission owner,
+      RequestHeader request,
+      @Nullable ByteBuf payload,
+      long charge,
+      int contexts) {
+    return new DeviceCall(owner, request, payload, charge, contexts);
   }
 
   /** Gives a view of the payload that is filled from its position on. */
@@ -97,6 +118,9 @@ final class DeviceCall extends Request implements Runnable {
       if (asked < 0 || offset < 0 || asked > device.size() - offset) {
         throw new IllegalArgumentException("beyond the end");
       }
+      if (((asked | offset) & (device.capabilities().minimumBlockBytes() - 1)) != 0) {
+        throw new IllegalArgumentException("not a multiple of the minimum block size");
+      }
     }
     if (asked == 0) {
       throw new IllegalArgumentException("nothing asked");
@@ -127,10 +151,20 @@ final class DeviceCall extends Request implements Runnable {
 
   /** Answers, on the loop. */
   private void complete() {
-    release();
     if (answered) {
+      release();
       return;
     }
+    try {
+      answer();
+    } catch (RuntimeException | Error e) {
+      owner.connection().fail(e);
+    }
+    release();
+    owner.finished(this);
+  }
+
+  private void answer() {
     if (!owner.connection().closed()) {
       Throwable why = failure;
       ByteBuffer made = reply;
@@ -141,12 +175,24 @@ final class DeviceCall extends Request implements Runnable {
         ByteBuffer to = owner.out().reserve(ReplyStyle.MAX_HEADER_BYTES + text.length);
         style.putError(to, cookie, offset, errno(why).number(), text);
       } else if (made != null) {
-        owner.out().reserve(made.remaining()).put(made);
+        reply(made);
       } else {
         style.putDone(owner.out().reserve(ReplyStyle.MAX_HEADER_BYTES), cookie, offset);
       }
     }
-    owner.finished(this);
+  }
+
+  /** Sends a reply of any size; a long one stays charged until it is sent. */
+  private void reply(ByteBuffer made) {
+    int length = made.remaining();
+    if (length <= SMALL_BYTES) {
+      owner.out().reserve(length).put(made);
+      return;
+    }
+    ByteBuf copy = owner.loop().allocate(length);
+    long kept = Math.min(length, charge);
+    charge -= kept;
+    owner.out().add(new Segment(copy, copy.nioBuffer(0, length).put(made), kept, false));
   }
 
   /** ENOTSUP is for fast zeroes only; everything else that is not supported is EINVAL. */
@@ -156,14 +202,16 @@ final class DeviceCall extends Request implements Runnable {
     return errno == Errno.ENOTSUP && !fast ? Errno.EINVAL : errno;
   }
 
-  /** Frees the payload. */
+  /** Gives back what is held. */
   void release() {
     ByteBuf held = payload;
     if (held != null) {
       payload = null;
       held.release();
-      owner.discharge(length);
     }
+    long given = charge;
+    charge = 0;
+    owner.discharge(given);
   }
 
   @Override

@@ -41,6 +41,9 @@ final class EventLoop implements Runnable {
   /** Bytes that one read takes: a whole option of the longest kind, or 2,340 requests. */
   static final int INPUT_BYTES = (64 << 10) + 64;
 
+  /** How many buffers one gathering write takes; far below IOV_MAX (1024). */
+  private static final int GATHER = 64;
+
   /** How often connections are looked at for time limits. */
   private static final long SWEEP_MILLIS = 500;
 
@@ -53,6 +56,7 @@ final class EventLoop implements Runnable {
   private final AtomicBoolean awake = new AtomicBoolean();
   private @Nullable Segment input;
   private @Nullable Segment spare;
+  private final ByteBuffer[] gathered = new ByteBuffer[GATHER];
   private final Set<Connection> connections = new LinkedHashSet<>();
   private final List<Connection> dirty = new ArrayList<>();
 
@@ -106,6 +110,11 @@ final class EventLoop implements Runnable {
 
   ByteBuf allocate(int bytes) {
     return allocator.directBuffer(bytes, bytes);
+  }
+
+  /** Gives room for the buffers of one gathering write; valid until the caller returns. */
+  ByteBuffer[] gathered() {
+    return gathered;
   }
 
   /** Takes a buffer back that was sent or dropped. */
@@ -210,7 +219,11 @@ final class EventLoop implements Runnable {
   /** Runs the tasks that are due and what they made dirty; tests without a thread call it too. */
   void runTasks() {
     for (Runnable task = tasks.poll(); task != null; task = tasks.poll()) {
-      task.run();
+      try {
+        task.run();
+      } catch (RuntimeException | Error e) {
+        LOG.log(Level.ERROR, "a task of an event loop failed", e);
+      }
     }
     for (int i = 0; i < dirty.size(); i++) {
       dirty.get(i).pumpDirty();
@@ -222,7 +235,7 @@ final class EventLoop implements Runnable {
     Selectable target = (Selectable) key.attachment();
     try {
       target.ready();
-    } catch (IOException | RuntimeException e) {
+    } catch (IOException | RuntimeException | Error e) {
       LOG.log(Level.WARNING, "an event could not be handled", e);
     }
   }

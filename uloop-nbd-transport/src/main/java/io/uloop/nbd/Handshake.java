@@ -25,6 +25,9 @@ final class Handshake {
   /** What is skipped of an option that is too long; a longer one ends the connection. */
   private static final int MAX_SKIPPED_BYTES = 16 << 20;
 
+  /** Answers are collected until the room is less than this. */
+  private static final int ROOM_BYTES = 16 << 10;
+
   private final Connection connection;
   private final ServerState server;
 
@@ -60,16 +63,25 @@ final class Handshake {
         .putShort((short) (Nbd.FLAG_FIXED_NEWSTYLE | Nbd.FLAG_NO_ZEROES));
   }
 
-  /** Takes what can be taken; leaves the beginning of what is not all there. */
-  void consume(ByteBuffer in) throws IOException {
+  /**
+   * Takes what can be taken; leaves the beginning of what is not all there.
+   *
+   * @return false if the next option has to wait until the client takes its answers
+   */
+  boolean consume(ByteBuffer in) throws IOException {
     while (!over) {
+      if (connection.out().room() < ROOM_BYTES
+          && connection.flush(false) != OutputQueue.State.EMPTY) {
+        return false;
+      }
       int skipped = Math.min(skip, in.remaining());
       in.position(in.position() + skipped);
       skip -= skipped;
       if (skip > 0 || !(clientFlags == null ? takeFlags(in) : takeOption(in))) {
-        return;
+        return true;
       }
     }
+    return true;
   }
 
   private boolean takeFlags(ByteBuffer in) {

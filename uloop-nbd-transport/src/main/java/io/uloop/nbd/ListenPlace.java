@@ -23,6 +23,7 @@ final class ListenPlace {
   static void check(String place) {
     if (isUnix(place)) {
       try {
+        UnixSocketAddress.check(place.substring(UNIX.length()));
         UnixDomainSocketAddress.of(place.substring(UNIX.length()));
       } catch (InvalidPathException e) {
         throw new IllegalArgumentException("no path: place=" + place, e);
@@ -37,6 +38,11 @@ final class ListenPlace {
 
   static boolean isUnix(String place) {
     return place.startsWith(UNIX) && place.length() > UNIX.length();
+  }
+
+  /** Tells whether a place is a unix socket that has a name instead of a file. */
+  static boolean isAbstract(String place) {
+    return place.startsWith(UNIX + "@");
   }
 
   static boolean isTcp(String place) {

@@ -24,6 +24,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.nio.file.attribute.UserPrincipalLookupService;
 import java.security.SecureRandom;
 import java.util.Optional;
+import java.util.function.Predicate;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -49,8 +50,21 @@ final class Listener implements Closeable {
 
   private final @Nullable Object fileKey;
 
+  /** Who may connect, where no file's mode says that. */
+  private final Predicate<SocketChannel> admission;
+
   private Listener(ServerSocketChannel channel, String place, @Nullable Path file)
       throws IOException {
+    this(channel, place, file, client -> true);
+  }
+
+  private Listener(
+      ServerSocketChannel channel,
+      String place,
+      @Nullable Path file,
+      Predicate<SocketChannel> admission)
+      throws IOException {
+    this.admission = admission;
     this.channel = channel;
     this.place = place;
     this.file = file;
@@ -62,6 +76,11 @@ final class Listener implements Closeable {
   static Listener open(String place, NbdServerConfig config) throws IOException {
     if (place.equals(ListenPlace.INHERITED)) {
       return inherited();
+    }
+    if (ListenPlace.isAbstract(place)) {
+      String name = place.substring(ListenPlace.UNIX.length());
+      AbstractSocket socket = AbstractSocket.listen(name, BACKLOG, config);
+      return new Listener(socket.channel(), place, null, socket.admission());
     }
     SocketAddress address = ListenPlace.address(place);
     try {
@@ -84,7 +103,9 @@ final class Listener implements Closeable {
     if (System.inheritedChannel() instanceof ServerSocketChannel standardInput) {
       return new Listener(standardInput, ListenPlace.INHERITED, null);
     }
-    throw new IOException("no listening socket was passed to this process");
+    throw new IOException(
+        "no listening socket was passed to this process"
+            + SdActivation.addressee(System.getenv(), ProcessHandle.current().pid()));
   }
 
   private static Listener openTcp(InetSocketAddress address, NbdServerConfig config)
@@ -116,9 +137,9 @@ final class Listener implements Closeable {
     Files.createDirectory(
         closet, PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rwx------")));
     ServerSocketChannel channel = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
-    try {
+    try (ShortWay way = ShortWay.to(closet.resolve("s"))) {
       Path born = closet.resolve("s");
-      channel.bind(UnixDomainSocketAddress.of(born), BACKLOG);
+      channel.bind(way.address(), BACKLOG);
       Files.setPosixFilePermissions(born, config.socketMode());
       if (config.socketOwner().isPresent()) {
         setOwner(born, config.socketOwner().get());
@@ -144,8 +165,9 @@ final class Listener implements Closeable {
     if (!there.isOther()) {
       throw new BindException("there is a file that is no socket: path=" + target);
     }
-    try (SocketChannel probe = SocketChannel.open(StandardProtocolFamily.UNIX)) {
-      probe.connect(UnixDomainSocketAddress.of(target));
+    try (ShortWay way = ShortWay.to(target);
+        SocketChannel probe = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+      probe.connect(way.address());
     } catch (IOException e) {
       // Nobody answers there: left behind by a server that was killed.
       LOG.log(Level.DEBUG, "replacing a stale socket: path={0} ({1})", target, e.getMessage());
@@ -171,6 +193,11 @@ final class Listener implements Closeable {
 
   private static BasicFileAttributes attributes(Path file) throws IOException {
     return Files.readAttributes(file, BasicFileAttributes.class, LinkOption.NOFOLLOW_LINKS);
+  }
+
+  /** Tells whether a client may stay. */
+  boolean admits(SocketChannel client) {
+    return admission.test(client);
   }
 
   ServerSocketChannel channel() {

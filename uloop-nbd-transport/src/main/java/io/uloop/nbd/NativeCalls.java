@@ -78,6 +78,10 @@ final class NativeCalls {
     check("bind(" + fd + ")", () -> libc.bind(fd.number(), address, address.length));
   }
 
+  void listen(NativeFd fd, int backlog) throws NativeException {
+    check("listen(" + fd + ")", () -> libc.listen(fd.number(), backlog));
+  }
+
   /**
    * Connects.
    *

@@ -21,6 +21,7 @@ final class NativeException extends IOException {
   static final int EINVAL = 22;
   static final int ENOTTY = 25;
   static final int EBADR = 53;
+  static final int EADDRINUSE = 98;
   static final int ENOBUFS = 105;
   static final int ECONNREFUSED = 111;
 

@@ -26,6 +26,8 @@ interface NativeLibc extends Library {
 
   int bind(int fd, byte[] address, int length);
 
+  int listen(int fd, int backlog);
+
   int connect(int fd, byte[] address, int length);
 
   NativeLong send(int fd, byte[] buffer, NativeLong length, int flags);

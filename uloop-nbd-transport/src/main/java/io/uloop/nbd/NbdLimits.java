@@ -139,8 +139,8 @@ public final class NbdLimits {
   }
 
   /**
-   * Gives the time for which a client may hold memory without taking or sending a byte, while
-   * others wait for memory.
+   * Gives the time within which a client has to take or send a sixteenth of the memory that it
+   * holds, while others wait for memory.
    *
    * @return a positive duration
    */
@@ -267,8 +267,8 @@ public final class NbdLimits {
     }
 
     /**
-     * Sets for how long a client may hold memory without taking or sending a byte while others wait
-     * for memory; 10 seconds unless set.
+     * Sets within which time a client has to take or send a sixteenth of the memory that it holds,
+     * while others wait for memory; 10 seconds unless set.
      *
      * @param time a positive duration
      * @return this

@@ -9,7 +9,6 @@ import java.lang.System.Logger.Level;
 import java.net.InetSocketAddress;
 import java.net.StandardSocketOptions;
 import java.nio.channels.ClosedChannelException;
-import java.nio.channels.ClosedSelectorException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
 import java.util.ArrayList;
@@ -65,6 +64,7 @@ public final class NbdServer implements Closeable {
   private final AtomicBoolean closing = new AtomicBoolean();
   private final CountDownLatch closed = new CountDownLatch(1);
   private final AtomicInteger connections = new AtomicInteger();
+  private final Runnable onConnectionClosed = connections::decrementAndGet;
 
   private NbdServer(NbdServerConfig config, List<Listener> listeners, List<EventLoop> loops) {
     this.listeners = listeners;
@@ -158,6 +158,10 @@ public final class NbdServer implements Closeable {
       if (socket == null) {
         return;
       }
+      if (!listener.admits(socket)) {
+        socket.close();
+        continue;
+      }
       if (connections.get() >= state.limits().connections()) {
         LOG.log(Level.WARNING, "too many connections: limit={0}", state.limits().connections());
         socket.close();
@@ -171,7 +175,7 @@ public final class NbdServer implements Closeable {
 
   private void serve(EventLoop loop, SocketChannel socket) {
     Connection connection =
-        new Connection(loop, state, socket, new PlainLink(socket), connections::decrementAndGet);
+        new Connection(loop, state, socket, new PlainLink(socket), onConnectionClosed);
     try {
       socket.configureBlocking(false);
       if (socket.getRemoteAddress() instanceof InetSocketAddress) {
@@ -180,7 +184,7 @@ public final class NbdServer implements Closeable {
         socket.setOption(StandardSocketOptions.SO_SNDBUF, SEND_BUFFER_BYTES);
       }
       connection.start(socket.register(loop.selector(), SelectionKey.OP_READ, connection));
-    } catch (IOException | ClosedSelectorException e) {
+    } catch (IOException | RuntimeException e) {
       LOG.log(Level.DEBUG, "a client came too late or is gone already: " + e);
       connection.close();
     }

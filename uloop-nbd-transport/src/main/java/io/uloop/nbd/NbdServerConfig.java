@@ -117,9 +117,10 @@ public final class NbdServerConfig {
     /**
      * Adds a place to listen at.
      *
-     * @param place {@code unix:/path/to/socket}, {@code tcp:host:port} (the host may be empty for
-     *     127.0.0.1, an IPv6 address in brackets; the port may be 0 for any, or missing for 10809),
-     *     or {@code inherited:} for the listening socket that systemd or inetd passed in
+     * @param place {@code unix:/path/to/socket} (of up to 107 bytes), {@code unix:@name} for an
+     *     abstract socket, {@code tcp:host:port} (the host may be empty for 127.0.0.1, an IPv6
+     *     address in brackets; the port may be 0 for any, or missing for 10809), or {@code
+     *     inherited:} for the listening socket that systemd or inetd passed in
      * @return this
      * @throws IllegalArgumentException if it is none of these
      */
@@ -178,7 +179,8 @@ public final class NbdServerConfig {
     }
 
     /**
-     * Sets the permissions of unix sockets; {@code rw-------} unless set.
+     * Sets the permissions of unix sockets; {@code rw-------} unless set. Who may write may
+     * connect, to abstract sockets too.
      *
      * @param mode in the form of {@code ls}
      * @return this

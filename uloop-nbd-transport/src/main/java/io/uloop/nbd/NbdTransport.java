@@ -10,8 +10,8 @@ import java.util.Optional;
 import java.util.Set;
 
 /**
- * Offers a device over NBD at {@code unix:/path}, {@code tcp:host:port} or {@code inherited:}, the
- * listening socket that systemd or inetd passed in.
+ * Offers a device over NBD at {@code unix:/path}, {@code unix:@name}, {@code tcp:host:port} or
+ * {@code inherited:}, the listening socket that systemd or inetd passed in.
  *
  * <table>
  *   <caption>Properties</caption>

@@ -13,9 +13,6 @@ import java.util.Deque;
  */
 final class OutputQueue {
 
-  /** How many buffers one gathering write takes; far below IOV_MAX (1024). */
-  private static final int GATHER = 64;
-
   /** What can be said of the queue after {@link #flush}. */
   enum State {
     /** All went out. */
@@ -30,15 +27,13 @@ final class OutputQueue {
   private Link link;
 
   /** {@link Segment}s and {@link Transfer}s; two kinds, told apart in {@link #flush}. */
-  private final Deque<Object> queue = new ArrayDeque<>(4);
-
-  private final ByteBuffer[] gathered = new ByteBuffer[GATHER];
+  private final Deque<Object> queue = new ArrayDeque<>(1);
 
   /** Bytes of the requests that are queued here, to be given back to the budget. */
   private long sentCharge;
 
-  /** Whether anything moved since the last look; see {@link #takeProgress}. */
-  private boolean progress;
+  /** Bytes that went out since the last look; see {@link #takeProgress}. */
+  private long progress;
 
   OutputQueue(EventLoop loop, Link link) {
     this.loop = loop;
@@ -96,7 +91,7 @@ final class OutputQueue {
     while (!queue.isEmpty()) {
       if (queue.peekFirst() instanceof Transfer transfer) {
         State state = transfer.advance(link);
-        progress |= transfer.takeProgress();
+        progress += transfer.takeProgress();
         if (state != State.EMPTY) {
           return state;
         }
@@ -115,12 +110,13 @@ final class OutputQueue {
 
   /** Writes the segments at the head of the queue; tells whether all of them went out. */
   private boolean writeSegments() throws IOException {
+    ByteBuffer[] gathered = loop.gathered();
     int count = 0;
     if (queue.size() == 1) {
       gathered[count++] = ((Segment) queue.getFirst()).toSend();
     } else {
       for (Object next : queue) {
-        if (count == GATHER || !(next instanceof Segment segment)) {
+        if (count == gathered.length || !(next instanceof Segment segment)) {
           break;
         }
         gathered[count++] = segment.toSend();
@@ -143,14 +139,14 @@ final class OutputQueue {
   /** Takes over the positions of what was gathered, also if the write failed. */
   private void settle(int count) {
     if (queue.size() == 1) {
-      progress |= ((Segment) queue.getFirst()).wasSent();
+      progress += ((Segment) queue.getFirst()).wasSent();
       return;
     }
     for (Object next : queue) {
       if (count-- == 0) {
         break;
       }
-      progress |= ((Segment) next).wasSent();
+      progress += ((Segment) next).wasSent();
     }
   }
 
@@ -166,10 +162,10 @@ final class OutputQueue {
     return charge;
   }
 
-  /** Tells, once, whether bytes went out. */
-  boolean takeProgress() {
-    boolean moved = progress;
-    progress = false;
+  /** Gives and forgets how many bytes went out. */
+  long takeProgress() {
+    long moved = progress;
+    progress = 0;
     return moved;
   }
 

@@ -87,8 +87,14 @@ final class ReadPlan extends Request implements Transfer.End {
     }
     owner.started(this);
     parts = plan.size() > 1;
-    for (Part part : plan) {
-      begin(part);
+    try {
+      for (Part part : plan) {
+        begin(part);
+        missing -= part.kind == Kind.MISSING ? part.length : 0;
+      }
+    } catch (RuntimeException | Error e) {
+      owner.discharge(missing); // Nobody else will for what was not begun.
+      throw e;
     }
     through();
     if (transferring) {
@@ -170,6 +176,14 @@ final class ReadPlan extends Request implements Transfer.End {
 
   /** Takes a piece that was read, or why not. */
   void read(Reading piece, @Nullable Throwable failure) {
+    try {
+      take(piece, failure);
+    } catch (RuntimeException | Error e) {
+      owner.connection().fail(e);
+    }
+  }
+
+  private void take(Reading piece, @Nullable Throwable failure) {
     if (answered || owner.connection().closed()) {
       piece.release();
       owner.discharge(piece.length);

@@ -49,10 +49,24 @@ public final class SdActivation {
     throw new IOException("systemd passes a descriptor that is no listening socket: " + channel);
   }
 
-  /** Tells how many descriptors are for the process of this number; 0 if they are for another. */
-  static int descriptors(Map<String, String> environment, long pid) {
-    return environment.getOrDefault("LISTEN_PID", "").equals(Long.toString(pid))
-        ? Integer.parseInt(environment.getOrDefault("LISTEN_FDS", "0"))
-        : 0;
+  /**
+   * Tells how many descriptors are for the process of this number; 0 if they are for another. Their
+   * names (LISTEN_FDNAMES) do not matter, as there can be only one.
+   */
+  static int descriptors(Map<String, String> environment, long pid) throws IOException {
+    if (!environment.getOrDefault("LISTEN_PID", "").equals(Long.toString(pid))) {
+      return 0;
+    }
+    String count = environment.getOrDefault("LISTEN_FDS", "0");
+    if (!count.matches("[0-9]{1,5}")) {
+      throw new IOException("LISTEN_FDS is no number: " + count);
+    }
+    return Integer.parseInt(count);
+  }
+
+  /** Tells, for an error, whom the descriptors in the environment are for. */
+  static String addressee(Map<String, String> environment, long pid) {
+    String other = environment.get("LISTEN_PID");
+    return other == null ? "" : ": LISTEN_PID is " + other + ", this process is " + pid;
   }
 }

@@ -49,9 +49,9 @@ final class Segment {
     return bytes.limit(filled).position(sent);
   }
 
-  /** Takes over how much of {@link #toSend} went out; tells whether any did. */
-  boolean wasSent() {
-    boolean moved = bytes.position() > sent;
+  /** Takes over how much of {@link #toSend} went out, and gives it. */
+  int wasSent() {
+    int moved = bytes.position() - sent;
     int filled = bytes.limit();
     sent = bytes.position();
     bytes.limit(bytes.capacity()).position(filled);

@@ -25,6 +25,12 @@ import org.jspecify.annotations.Nullable;
  */
 final class TlsLink implements Link {
 
+  /**
+   * How often one read asks the wire: a client that sends records with nothing in them, without
+   * end, must let others have their turn. What is not fetched yet makes the selector come back.
+   */
+  private static final int FETCHES = 8;
+
   /** Records that are encrypted before they are written together. */
   private static final int RECORDS = 4;
 
@@ -51,6 +57,9 @@ final class TlsLink implements Link {
   private boolean established;
   private boolean endOfStream;
 
+  /** How often the read that is going on may still ask the wire. */
+  private int fetches;
+
   TlsLink(Link wire, EventLoop loop, NbdTls tls, Executor workers, Runnable resume) {
     this.wire = wire;
     this.loop = loop;
@@ -70,6 +79,7 @@ final class TlsLink implements Link {
   @Override
   public int read(ByteBuffer dst) throws IOException {
     int before = dst.position();
+    fetches = FETCHES;
     plain.moveTo(dst);
     while (!busy && dst.hasRemaining() && !plain.holds() && decrypt(dst)) {
       plain.moveTo(dst);
@@ -115,6 +125,9 @@ final class TlsLink implements Link {
 
   /** Reads from the wire; false if nothing came. */
   private boolean receive() throws IOException {
+    if (fetches-- == 0) {
+      return false;
+    }
     int count = endOfStream ? 0 : wire.read(received.toFill(2 * recordBytes));
     received.releaseIfEmpty();
     endOfStream |= count < 0;

@@ -45,7 +45,7 @@ final class Transfer implements ReadCompletion, Runnable {
   private final ByteBuffer[] one = new ByteBuffer[1];
   private boolean reading;
   private boolean dropped;
-  private boolean progress;
+  private long progress;
   private long failedAt;
   private @Nullable Throwable failure;
 
@@ -71,7 +71,7 @@ final class Transfer implements ReadCompletion, Runnable {
         try {
           link.write(one, 1);
         } finally {
-          progress |= now.wasSent();
+          progress += now.wasSent();
         }
         if (!now.allSent()) {
           return OutputQueue.State.FULL;
@@ -90,7 +90,7 @@ final class Transfer implements ReadCompletion, Runnable {
       } else if (direct != null) {
         long sent = device.transferTo(offset, remaining, direct);
         if (sent > 0) {
-          progress = true;
+          progress += sent;
           offset += sent;
           remaining -= sent;
         } else if (device.presentBytes(offset, 1) > 0) {
@@ -183,9 +183,10 @@ final class Transfer implements ReadCompletion, Runnable {
     return (int) Math.min(remaining, Segment.CHUNK_BYTES);
   }
 
-  boolean takeProgress() {
-    boolean moved = progress;
-    progress = false;
+  /** Gives and forgets how many bytes went out. */
+  long takeProgress() {
+    long moved = progress;
+    progress = 0;
     return moved;
   }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
+import io.netty.buffer.ByteBuf;
 import io.uloop.BlockDevice;
 import io.uloop.Errno;
 import java.io.IOException;
@@ -93,12 +94,16 @@ final class Transmission {
     this.contexts = contexts;
     this.headerBytes =
         style == ReplyStyle.EXTENDED ? RequestHeader.EXTENDED_BYTES : RequestHeader.COMPACT_BYTES;
-    Runnable pump = connection::pump;
-    this.resume = () -> loop.execute(pump);
+    this.resume = connection;
   }
 
   int inFlight() {
     return inFlight;
+  }
+
+  /** Gives the bytes that the requests hold. */
+  long charged() {
+    return charged;
   }
 
   BlockDevice device() {
@@ -173,14 +178,20 @@ final class Transmission {
         device.prefetch(request.offset, request.length);
       }
     } else if (request.type == Nbd.CMD_FLUSH || request.length > 0) {
-      if (inFlight >= server.limits().requestsInFlight()) {
+      long charge = request.type == Nbd.CMD_BLOCK_STATUS ? statusBytes() : 0;
+      if (!mayHold(charge)) {
         return false;
       }
-      call(DeviceCall.of(this, request, null, contexts));
+      call(DeviceCall.of(this, request, null, charge, contexts));
       return true;
     }
     style.putDone(out.reserve(SMALL_REPLY_BYTES), request.cookie, request.offset);
     return true;
+  }
+
+  /** Gives what the reply to a BLOCK_STATUS may hold, but never more than can be had. */
+  private long statusBytes() {
+    return Math.min(BlockStatus.MAX_REPLY_BYTES, server.limits().payloadBytes());
   }
 
   /**
@@ -280,10 +291,17 @@ final class Transmission {
       skipError = wrong;
       return true;
     }
-    if (!mayHold(length)) {
+    long charge = filter ? statusBytes() : length;
+    if (!mayHold(charge)) {
       return false;
     }
-    payload = new Payload(DeviceCall.of(this, request, loop.allocate((int) length), contexts));
+    try {
+      ByteBuf bytes = loop.allocate((int) length);
+      payload = new Payload(DeviceCall.of(this, request, bytes, charge, contexts));
+    } catch (RuntimeException | Error e) {
+      discharge(charge);
+      throw e;
+    }
     return true;
   }
 

@@ -28,6 +28,26 @@ final class UnixSocketAddress {
   private UnixSocketAddress() {}
 
   /**
+   * Checks the length of what a server listens at. A path of all 108 bytes could be bound, but most
+   * clients could not connect to it.
+   *
+   * @throws IllegalArgumentException if it does not fit
+   */
+  static void check(String path) {
+    int bytes = path.getBytes(StandardCharsets.UTF_8).length;
+    int most = path.startsWith("@") ? PATH_BYTES : PATH_BYTES - 1;
+    if (bytes > most) {
+      throw new IllegalArgumentException(
+          "the path of a unix socket has at most "
+              + most
+              + " bytes, this one "
+              + bytes
+              + ": "
+              + path);
+    }
+  }
+
+  /**
    * Lays out the address of a path, or of an abstract name.
    *
    * @param path a path, or {@code @name}

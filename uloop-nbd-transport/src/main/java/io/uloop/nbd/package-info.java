@@ -32,8 +32,9 @@
  * A client can send anything; the answer is the protocol's error, or the end of its connection.
  * Requests are taken off a socket only while the client takes its answers, and within the bounds of
  * {@link io.uloop.nbd.NbdLimits}; a client that does neither holds a bounded amount of memory and
- * blocks nobody. An idle connection holds no buffer. A flush covers what completed on all
- * connections, since they share the device.
+ * blocks nobody. What cannot be allocated costs the connection that asked for it. An idle
+ * connection holds no buffer. A flush covers what completed on all connections, since they share
+ * the device.
  *
  * <h2>Threads and locks</h2>
  *

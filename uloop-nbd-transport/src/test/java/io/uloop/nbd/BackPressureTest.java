@@ -7,6 +7,10 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.SocketChannel;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 
@@ -20,18 +24,24 @@ class BackPressureTest {
 
   /** Sends requests until the server takes no more; gives how many. */
   private static int flood(NbdTestClient client, int length) throws IOException {
+    return flood(client, 0, length);
+  }
+
+  private static int flood(NbdTestClient client, int type, int length) throws IOException {
     SocketChannel channel = (SocketChannel) client.channel();
     channel.configureBlocking(false);
     int sent = 0;
     int idle = 0;
     while (idle < 50) {
-      byte[] bytes = client.requestBytes(0, 0, sent, (long) sent % 100 * 4096, length, new byte[0]);
+      byte[] bytes =
+          client.requestBytes(
+              0, type, sent, type == 0 ? (long) sent % 100 * 4096 : 0, length, new byte[0]);
       if (channel.write(ByteBuffer.wrap(bytes)) == bytes.length) {
         sent++;
         idle = 0;
       } else {
         idle++;
-        java.util.concurrent.locks.LockSupport.parkNanos(1_000_000);
+        LockSupport.parkNanos(1_000_000);
       }
     }
     channel.configureBlocking(true);
@@ -68,6 +78,26 @@ class BackPressureTest {
       device.releaseMisses();
       for (int i = 0; i < sent; i++) {
         assertThat(stuck.receiveChunk(64 << 10).error()).isZero();
+      }
+    }
+  }
+
+  @Test
+  void blockStatus_ofAClientThatDoesNotRead_holdsNoMoreThanItsLimit() throws IOException {
+    long limit = 1 << 20;
+    NbdLimits limits = NbdLimits.builder().payloadBytes(512 << 10).connectionBytes(limit).build();
+    for (int at = 0; at < SIZE; at += 8192) {
+      device.absent(at, at + 4096);
+    }
+    try (ServerFixture fixture = new ServerFixture(device, c -> c.limits(limits))) {
+      NbdTestClient stuck = fixture.go(8, "x-uloop:cached");
+      int sent = flood(stuck, 7, SIZE);
+
+      assertThat(fixture.server.heldBytes()).isBetween(1L, limit);
+      for (int i = 0; i < sent; i++) {
+        NbdTestClient.Chunk reply = stuck.receiveChunk(0);
+        assertThat(reply.type()).isEqualTo(5);
+        assertThat(reply.data().length).isGreaterThan(8000);
       }
     }
   }
@@ -110,6 +140,48 @@ class BackPressureTest {
 
       assertThat(NbdTestClient.error(working.receiveReply(0))).isZero();
       ServerFixture.await("a stalled one is gone", () -> fixture.server.connections() < 3);
+    }
+  }
+
+  @Test
+  void memory_heldByTricklingClients_isFreedForOthers() throws Exception {
+    NbdLimits limits =
+        NbdLimits.builder()
+            .payloadBytes(1 << 20)
+            .connectionBytes(1 << 20)
+            .serverBytes(2 << 20)
+            .stallTime(Duration.ofMillis(600))
+            .build();
+    AtomicBoolean over = new AtomicBoolean();
+    List<Thread> senders = new ArrayList<>();
+    try (ServerFixture fixture = new ServerFixture(device, c -> c.limits(limits))) {
+      for (int i = 0; i < 2; i++) {
+        NbdTestClient client = fixture.go(0);
+        client.send(client.requestBytes(0, 1, 1, 0, 1 << 20, new byte[1000]));
+        senders.add(new Thread(() -> trickle(client, over)));
+      }
+      ServerFixture.await("both hold", () -> fixture.server.heldBytes() == 2 << 20);
+      senders.forEach(Thread::start);
+      NbdTestClient working = fixture.go(0);
+      working.write(0, 1, 0, new byte[1 << 20]);
+
+      assertThat(NbdTestClient.error(working.receiveReply(0))).isZero();
+      over.set(true);
+      for (Thread sender : senders) {
+        sender.join();
+      }
+    }
+  }
+
+  /** Sends a byte now and then, so that the connection never stands still. */
+  private static void trickle(NbdTestClient client, AtomicBoolean over) {
+    try {
+      while (!over.get()) {
+        client.send(new byte[1]);
+        LockSupport.parkNanos(5_000_000);
+      }
+    } catch (IOException e) {
+      return; // The server has had enough.
     }
   }
 

@@ -127,6 +127,27 @@ class HandshakeTest {
   }
 
   @Test
+  void list_askedOftenBeforeReading_isAnsweredEachTime() throws IOException {
+    String text = "x".repeat(4000);
+    NbdTestClient client =
+        hello(
+            c -> {
+              for (int i = 0; i < 250; i++) {
+                c.export(new NbdExport("e" + i, new MemoryDevice(1), text));
+              }
+            });
+    for (int i = 0; i < 100; i++) {
+      client.sendOption(3, NONE);
+    }
+    for (int i = 0; i < 100; i++) {
+      for (int j = 0; j < 251; j++) {
+        assertThat(client.receiveOption().type()).isEqualTo(2);
+      }
+      assertThat(client.receiveOption().type()).isEqualTo(1);
+    }
+  }
+
+  @Test
   void startTls_notOffered_isAgainstPolicy() throws IOException {
     assertThat(hello().outcome(5, NONE)).isEqualTo(ERR_POLICY);
   }
@@ -202,6 +223,31 @@ class HandshakeTest {
     NbdTestClient client = hello();
 
     assertThat(client.outcome(7, bytes(100, "disk", (short) 0))).isEqualTo(ERR_INVALID);
+    assertThat(client.outcome(7, infoData("disk"))).isEqualTo(1);
+  }
+
+  @Test
+  void countsAndLengths_thatDoNotFit_areInvalidAndTheHandshakeGoesOn() throws IOException {
+    NbdTestClient client = hello();
+    client.outcome(8, NONE);
+    for (int option : new int[] {6, 7}) {
+      for (short infos : new short[] {1, -1, Short.MIN_VALUE}) {
+        assertThat(client.outcome(option, bytes(4, "disk", infos))).isEqualTo(ERR_INVALID);
+      }
+      assertThat(client.outcome(option, bytes(4, "disk", (short) 0, (short) 3)))
+          .isEqualTo(ERR_INVALID);
+      assertThat(client.outcome(option, bytes(-1, "disk", (short) 0))).isEqualTo(ERR_INVALID);
+      assertThat(client.outcome(option, bytes(4))).isEqualTo(ERR_INVALID);
+    }
+    for (int option : new int[] {9, 10}) {
+      for (int queries : new int[] {1, 1 << 31, -1, Integer.MAX_VALUE}) {
+        assertThat(client.outcome(option, bytes(4, "disk", queries))).isEqualTo(ERR_INVALID);
+      }
+      for (int length : new int[] {16, 1 << 31, -1, Integer.MAX_VALUE}) {
+        assertThat(client.outcome(option, bytes(4, "disk", 1, length, "base:allocation")))
+            .isEqualTo(ERR_INVALID);
+      }
+    }
     assertThat(client.outcome(7, infoData("disk"))).isEqualTo(1);
   }
 

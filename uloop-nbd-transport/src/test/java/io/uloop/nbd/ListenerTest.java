@@ -17,6 +17,7 @@ import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -122,6 +123,52 @@ class ListenerTest {
     attached.close();
 
     assertThat(socket).hasContent("not ours");
+  }
+
+  @Test
+  void unix_pathOfEveryLengthThatFits_isServedAndFoundLive() throws IOException {
+    // The JDK itself takes 106 bytes, and the socket is born in a folder with a longer path.
+    for (int length : new int[] {90, 100, 105, 106, 107}) {
+      Path deep = folder.resolve("d".repeat(length - folder.toString().length() - 4));
+      Files.createDirectories(deep);
+      Path socket = deep.resolve("s" + "x".repeat(length - deep.toString().length() - 2));
+      assertThat(socket.toString()).hasSize(length);
+      try (DeviceTransport.Attachment attached = attach("unix:" + socket)) {
+        assertThat(attached).isNotNull();
+        assertThatThrownBy(() -> attach("unix:" + socket))
+            .hasMessageContaining("a server is listening there");
+        Path link = Files.createSymbolicLink(folder.resolve("l" + length), deep);
+        assertServes(link.resolve(socket.getFileName()));
+      }
+      assertThat(Files.list(deep)).isEmpty();
+    }
+  }
+
+  @Test
+  void unix_pathTooLong_isAClearError() {
+    String path = folder + "/" + "x".repeat(108 - folder.toString().length() - 1);
+
+    assertThatThrownBy(() -> attach("unix:" + path))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("at most 107 bytes, this one 108");
+  }
+
+  @Test
+  void unix_abstract_isServedRefusedASecondTimeAndFreeAfterwards() throws IOException {
+    String name = "uloop-test-" + folder.getFileName();
+    for (int i = 0; i < 2; i++) {
+      try (DeviceTransport.Attachment attached = attach("unix:@" + name)) {
+        assertThat(attached.place()).isEqualTo("unix:@" + name);
+        assertThat(Path.of("@" + name)).doesNotExist();
+        NativeCalls calls = NativeCalls.load();
+        try (UnixSocket client = UnixSocket.connect(calls, "@" + name, Duration.ofSeconds(10))) {
+          assertThat(client.read(18).getLong()).isEqualTo(0x4e42444d41474943L);
+        }
+        assertThatThrownBy(() -> attach("unix:@" + name))
+            .isInstanceOf(BindException.class)
+            .hasMessageContaining("a server is listening there: name=@" + name);
+      }
+    }
   }
 
   @Test

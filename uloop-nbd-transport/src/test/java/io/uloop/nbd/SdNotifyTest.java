@@ -45,7 +45,7 @@ class SdNotifyTest {
   }
 
   @Test
-  void activation_descriptorsOfAnotherProcess_areNotOurs() {
+  void activation_descriptorsOfAnotherProcess_areNotOurs() throws IOException {
     Map<String, String> environment = Map.of("LISTEN_PID", "77", "LISTEN_FDS", "2");
 
     assertThat(SdActivation.descriptors(environment, 77)).isEqualTo(2);

@@ -328,6 +328,41 @@ class TransmissionTest {
     assertThat(client.error(0, 6, 0, 4096)).isEqualTo(EINVAL);
   }
 
+  @Test
+  void requests_misalignedOfAnyKind_areInvalid() throws IOException {
+    device.with(new DeviceCapabilities(true, true, true, true, false, 512, 4096));
+    NbdTestClient client = go(STRUCTURED, "base:allocation");
+    for (int type : new int[] {0, 4, 5, 6, 7}) {
+      assertThat(client.error(0, type, 1, 512)).isEqualTo(EINVAL);
+      assertThat(client.error(0, type, 512, 513)).isEqualTo(EINVAL);
+      assertThat(client.error(0, type, 512, 512)).isZero();
+    }
+    client.write(0, 1, 512, new byte[511]);
+    assertThat(error(client.receiveReply(0))).isEqualTo(EINVAL);
+    client.write(0, 1, 511, new byte[512]);
+    assertThat(error(client.receiveReply(0))).isEqualTo(EINVAL);
+    assertThat(device.calls()).noneMatch(call -> call.startsWith("write"));
+  }
+
+  @Test
+  void requests_withTheSameCookie_areAllAnswered() throws IOException {
+    device.absent(0, 4096).holdMisses();
+    NbdTestClient client = go(SIMPLE);
+    for (int i = 0; i < 3; i++) {
+      client.request(0, 0, 7, 0, 4096);
+      client.request(0, 0, 7, 8192, 4096);
+    }
+    for (int i = 0; i < 3; i++) {
+      assertThat(client.receiveChunk(4096).data()).isEqualTo(device.slice(8192, 4096));
+    }
+    device.releaseMisses();
+    for (int i = 0; i < 3; i++) {
+      Chunk late = client.receiveChunk(4096);
+      assertThat(late.cookie()).isEqualTo(7);
+      assertThat(late.data()).isEqualTo(device.slice(0, 4096));
+    }
+  }
+
   @ParameterizedTest
   @CsvSource({
     "2,0", "8,0", "16,0", "32,0", "64,0", "32768,0", "2,3", "4,3", "4,4", "2,5", "4,6", "8,6",
@@ -454,6 +489,19 @@ class TransmissionTest {
 
       assertThat(error(client.receiveReply(0))).isEqualTo(EINVAL);
     }
+  }
+
+  @Test
+  void blockStatus_payloadFormMisaligned_isInvalid() throws IOException {
+    device.with(new DeviceCapabilities(true, true, true, true, false, 512, 4096));
+    NbdTestClient client = go(EXTENDED, "base:allocation");
+    for (long[] range : new long[][] {{0, 100}, {100, 512}}) {
+      client.send(client.requestBytes(32, 7, 1, range[0], 12, bytes(range[1], 1)));
+
+      assertThat(error(client.receiveReply(0))).isEqualTo(EINVAL);
+    }
+    client.send(client.requestBytes(32, 7, 1, 512, 12, bytes(1024L, 1)));
+    assertThat(client.receiveReply(0).get(0).data()).isEqualTo(bytes(1, 1, 1024L, 0L));
   }
 
   @Test
