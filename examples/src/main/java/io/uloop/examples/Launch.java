@@ -51,6 +51,8 @@ final class Launch {
     // A failure to start is one line, the command's; warnings of the same are held back till then.
     LaunchLog.show(command.verbose ? System.Logger.Level.DEBUG : System.Logger.Level.ERROR);
     try (Serving serving = new Serving(program, out, err)) {
+      // Before the pair is made, which nobody wants of a device that cannot be.
+      DeviceTransports.check(command.device, deviceProperties());
       CachedDevice device = open();
       serving.device(device);
       Attachment attachment =
@@ -126,12 +128,19 @@ final class Launch {
     return options.build();
   }
 
-  private Map<String, String> deviceProperties(CachedDevice device) {
+  /** Those that the command line gives. */
+  private Map<String, String> deviceProperties() {
     Map<String, String> properties = new LinkedHashMap<>(command.properties);
     properties.keySet().removeIf(Launch::ofSource);
     if (!command.export.isEmpty()) {
       properties.put("export", command.export);
     }
+    return properties;
+  }
+
+  /** With those that follow from the device. */
+  private Map<String, String> deviceProperties(CachedDevice device) {
+    Map<String, String> properties = deviceProperties();
     if (isKernelDevice()) {
       // A launcher that is started again after a crash takes its device over, if it is the same.
       properties.putIfAbsent("identifier", "uloop:" + digest(device.identity()));

@@ -40,6 +40,35 @@ final class FuseMount {
     this.child = child;
   }
 
+  /** Fails if a program that is needed, or the kernel's half of it, is not there. */
+  static void check() throws IOException {
+    List<String> missing = new ArrayList<>();
+    for (String program : List.of("setpriv", "nbdfuse")) {
+      if (!isOnPath(program)) {
+        missing.add(program);
+      }
+    }
+    if (!Files.exists(Path.of("/dev/fuse"))) {
+      missing.add("/dev/fuse");
+    }
+    if (!missing.isEmpty()) {
+      throw new IOException(
+          "a loop device needs what is not here: "
+              + String.join(", ", missing)
+              + " (Debian: util-linux, libnbd-bin, fuse3)");
+    }
+  }
+
+  private static boolean isOnPath(String program) {
+    String path = System.getenv().getOrDefault("PATH", "/usr/bin:/bin");
+    for (String directory : path.split(":", -1)) {
+      if (Files.isExecutable(Path.of(directory, program))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /**
    * Mounts the default export of a server.
    *

@@ -63,11 +63,45 @@ public final class KernelTransport implements DeviceTransport {
   }
 
   @Override
+  public void check(String place, Map<String, String> properties) throws IOException {
+    KernelPlace target = target(place);
+    KernelSettings.of(properties, false);
+    KernelPrivileges.check(place);
+    if (target.driver() == KernelPlace.Driver.NBD) {
+      loadModule();
+    } else {
+      FuseMount.check();
+    }
+    if (target.index().isPresent()) {
+      checkFree(new KernelDevice(NativeCalls.load(), place.substring("/dev/".length())), target);
+    }
+  }
+
+  /** An nbd device that nobody serves may be one to take over; that is for the attach to say. */
+  private static void checkFree(KernelDevice device, KernelPlace target) throws IOException {
+    if (target.driver() == KernelPlace.Driver.LOOP) {
+      String file = device.attribute("loop/backing_file").orElse("");
+      if (!file.isEmpty()) {
+        throw new IOException(device + " is in use: " + file);
+      }
+    } else if (device.attribute("pid").isPresent()
+        && KernelRuntime.isServed(device.calls(), device.name())) {
+      throw new IOException(
+          device
+              + " is in use: served by process "
+              + KernelRuntime.server(device.name()).orElse("?"));
+    }
+  }
+
+  private static KernelPlace target(String place) {
+    return KernelPlace.of(place)
+        .orElseThrow(() -> new IllegalArgumentException("not a kernel device: " + place));
+  }
+
+  @Override
   public Attachment attach(BlockDevice device, String place, Map<String, String> properties)
       throws IOException {
-    KernelPlace target =
-        KernelPlace.of(place)
-            .orElseThrow(() -> new IllegalArgumentException("not a kernel device: " + place));
+    KernelPlace target = target(place);
     KernelSettings settings = KernelSettings.of(properties, device.capabilities().writable());
     if (device.size() < settings.blockBytes()) {
       throw new IllegalArgumentException(
@@ -131,9 +165,7 @@ public final class KernelTransport implements DeviceTransport {
   private static KernelBinding nbd(
       NativeCalls calls, KernelPlace target, String socketPath, KernelSettings settings)
       throws IOException {
-    if (!Files.exists(Path.of("/sys/module/nbd"))) {
-      loadModule();
-    }
+    loadModule();
     KernelLinks links = new KernelUnixLinks(calls, socketPath);
     if (!settings.useIoctl()) {
       var binding = NetlinkBinding.attach(calls, target.index(), links, settings);
@@ -145,6 +177,9 @@ public final class KernelTransport implements DeviceTransport {
   }
 
   private static void loadModule() throws IOException {
+    if (Files.exists(Path.of("/sys/module/nbd"))) {
+      return;
+    }
     try {
       Process modprobe =
           new ProcessBuilder("modprobe", "nbd")
