@@ -112,15 +112,51 @@ public final class KernelTransport implements DeviceTransport {
     }
     NativeCalls calls = NativeCalls.load();
     KernelPrivileges.check(place);
+    boolean readOnly = !device.capabilities().writable() || settings.readOnly();
+    return attach(
+        target,
+        runtime -> serve(calls, device, runtime.socketPath(), readOnly),
+        runtime -> new KernelUnixLinks(calls, runtime.socketPath(), ""),
+        readOnly,
+        settings);
+  }
+
+  /** Attaches what a server offers that is there already. */
+  static Attachment attachServer(
+      KernelUnixLinks server, String place, Map<String, String> properties) throws IOException {
+    KernelPlace target = target(place);
+    KernelPrivileges.check(place);
+    KernelHandshake.Export export;
+    try (KernelLinks.Link probe = server.connect()) {
+      export = probe.export();
+    }
+    KernelSettings settings = KernelSettings.of(properties, !export.readOnly());
+    return attach(
+        target,
+        runtime -> {
+          runtime.serveFrom(Path.of(server.socketPath()));
+          return () -> {}; // it is not ours to stop
+        },
+        runtime -> server,
+        export.readOnly() || settings.readOnly(),
+        settings);
+  }
+
+  private static Attachment attach(
+      KernelPlace target,
+      Step<Closeable> serving,
+      Step<KernelUnixLinks> links,
+      boolean readOnly,
+      KernelSettings settings)
+      throws IOException {
     Undo undo = new Undo();
     try {
       KernelRuntime runtime = undo.later(KernelRuntime.create());
-      boolean readOnly = !device.capabilities().writable() || settings.readOnly();
-      undo.later(serve(calls, device, runtime.socketPath(), readOnly));
+      undo.later(serving.with(runtime));
       KernelBinding binding =
           target.driver() == KernelPlace.Driver.NBD
-              ? nbd(calls, target, runtime.socketPath(), settings)
-              : loop(calls, target, runtime, readOnly, settings);
+              ? nbd(target, links.with(runtime), settings)
+              : loop(target, links.with(runtime), runtime, readOnly, settings);
       KernelAttachment attachment = KernelAttachment.of(binding, settings, undo::run);
       publish(runtime, attachment, binding);
       return attachment;
@@ -128,6 +164,11 @@ public final class KernelTransport implements DeviceTransport {
       undo.after(e);
       throw e;
     }
+  }
+
+  /** What is done when the attachment's directory is there. */
+  private interface Step<T> {
+    T with(KernelRuntime runtime) throws IOException;
   }
 
   private static void publish(
@@ -163,10 +204,9 @@ public final class KernelTransport implements DeviceTransport {
   }
 
   private static KernelBinding nbd(
-      NativeCalls calls, KernelPlace target, String socketPath, KernelSettings settings)
-      throws IOException {
+      KernelPlace target, KernelUnixLinks links, KernelSettings settings) throws IOException {
     loadModule();
-    KernelLinks links = new KernelUnixLinks(calls, socketPath);
+    NativeCalls calls = links.calls();
     if (!settings.useIoctl()) {
       var binding = NetlinkBinding.attach(calls, target.index(), links, settings);
       if (binding.isPresent()) {
@@ -202,17 +242,16 @@ public final class KernelTransport implements DeviceTransport {
   }
 
   private static KernelBinding loop(
-      NativeCalls calls,
       KernelPlace target,
+      KernelUnixLinks links,
       KernelRuntime runtime,
       boolean readOnly,
       KernelSettings settings)
       throws IOException {
     FuseMount mount =
-        FuseMount.start(
-            calls, runtime.socketPath(), runtime.mountPoint(), readOnly, settings.connections());
+        FuseMount.start(links, runtime.mountPoint(), readOnly, settings.connections());
     try {
-      return LoopBinding.attach(calls, target.index(), mount, readOnly, settings);
+      return LoopBinding.attach(links.calls(), target.index(), mount, readOnly, settings);
     } catch (IOException | RuntimeException e) {
       try {
         mount.close(Duration.ZERO);
