@@ -161,7 +161,7 @@ final class NetlinkBinding implements KernelBinding {
     try (KernelLinks.Link probe = source.connect()) {
       NetlinkTakeover.check(device, probe.export(), settings);
     }
-    if (!binding.replaceDeadLink(SETTLE)) {
+    if (!binding.replaceFirst()) {
       throw new IOException(
           device
               + " has living links; is another process serving it? identifier '"
@@ -177,6 +177,19 @@ final class NetlinkBinding implements KernelBinding {
     int links = replaced;
     LOG.log(System.Logger.Level.INFO, () -> device + ": taken over, links: " + links);
     return binding;
+  }
+
+  /** The kernel keeps size and name of a device that was disconnected while somebody uses it. */
+  private boolean replaceFirst() throws IOException {
+    try {
+      return replaceDeadLink(SETTLE);
+    } catch (NativeException e) {
+      if (e.errno() == NativeException.EINVAL) {
+        throw new IOException(
+            device + " was detached and is not free yet: " + KernelClaim.users(device), e);
+      }
+      throw e;
+    }
   }
 
   private void replaceDeadLink() throws IOException {
