@@ -44,7 +44,7 @@ final class CtlExport implements Callable<Integer> {
         throw new IOException(absent + " bytes are absent; name the URL to have them fetched");
       }
       Thread thread = Thread.currentThread();
-      Signals.onStop(thread::interrupt);
+      Signals.onStopOnce(thread::interrupt);
       try {
         ImageCopy copy = new ImageCopy(device);
         if (target.equals("-")) {

@@ -48,7 +48,7 @@ final class CtlFill implements Callable<Integer> {
     try (CachedDevice device = options.openWithSource()) {
       BackgroundFill fill = device.fill(most == 0 ? Long.MAX_VALUE : most, fetches);
       AtomicBoolean stopped = new AtomicBoolean();
-      Signals.onStop(
+      Signals.onStopOnce(
           () -> {
             stopped.set(true);
             fill.cancel();

@@ -33,7 +33,7 @@ final class CtlVerify implements Callable<Integer> {
   @Override
   public Integer call() throws IOException {
     try (CachedDevice device = options.openToLook()) {
-      Signals.onStop(() -> close(device));
+      Signals.onStopOnce(() -> close(device));
       CachedDevice.Verification result;
       try {
         result = device.verify();

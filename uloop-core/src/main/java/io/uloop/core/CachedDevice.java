@@ -295,8 +295,9 @@ public final class CachedDevice implements BlockDevice {
   public Optional<ByteRange> nextPresent(long offset) {
     geometry.check(offset, 0);
     long blocks = geometry.blocks();
-    long from = store.present().nextSet(Math.min(geometry.blockOf(offset), blocks), blocks);
-    if (from == blocks) {
+    // At the end of the image the last block, if it is cut, may still have its bit set.
+    long from = store.present().nextSet(geometry.blockOf(offset), blocks);
+    if (offset == geometry.sizeBytes() || from == blocks) {
       return Optional.empty();
     }
     long to = store.present().nextClear(from, blocks);
