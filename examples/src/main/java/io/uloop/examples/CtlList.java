@@ -44,8 +44,12 @@ final class CtlList implements Callable<Integer> {
     if (device.server().isEmpty()) {
       return "of another program";
     }
-    return device.served()
+    boolean lives = ProcessHandle.of(Long.parseLong(device.server())).isPresent();
+    if (!device.served()) {
+      return "not served, was by process " + device.server();
+    }
+    return lives
         ? "served by process " + device.server()
-        : "not served, was by process " + device.server();
+        : "served, but not looked after since process " + device.server();
   }
 }

@@ -133,6 +133,14 @@ final class KernelRuntime implements Closeable {
     }
   }
 
+  /**
+   * Tells whether the process that attached the device is known and gone. Where the server is
+   * another, that may still serve, with nobody to replace its links.
+   */
+  static boolean isAbandoned(String deviceName) {
+    return isDead(base().resolve(deviceName));
+  }
+
   /** Tells whether a file is, or was, the mount of an attachment. */
   static boolean isMount(Path file) {
     return file.startsWith(base()) && file.endsWith("fuse/disk");

@@ -85,6 +85,7 @@ public final class KernelTransport implements DeviceTransport {
         throw new IOException(device + " is in use: " + file);
       }
     } else if (device.attribute("pid").isPresent()
+        && !KernelRuntime.isAbandoned(device.name())
         && KernelRuntime.isServed(device.calls(), device.name())) {
       throw new IOException(
           device

@@ -162,6 +162,11 @@ final class NetlinkBinding implements KernelBinding {
       NetlinkTakeover.check(device, probe.export(), settings);
     }
     if (!binding.replaceFirst()) {
+      if (KernelRuntime.isAbandoned(device.name())) {
+        // A server of its own outlived who attached it: its links are good, and are ours from now.
+        LOG.log(System.Logger.Level.INFO, () -> device + ": taken over, with its living links");
+        return binding;
+      }
       throw new IOException(
           device
               + " has living links; is another process serving it? identifier '"
