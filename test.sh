@@ -50,7 +50,8 @@ suite "build, gates and default tests" "${mvn[@]}" verify
   qemu-img:qemu-utils qemu-io:qemu-utils qemu-storage-daemon:qemu-system-common fio:fio \
   qemu-system-x86_64:qemu-system-x86 /usr/share/qemu:qemu-system-data \
   apache2:apache2-bin lighttpd:lighttpd caddy:caddy tinyproxy:tinyproxy \
-  systemd-socket-activate:systemd mksquashfs:squashfs-tools mkfs.erofs:erofs-utils \
+  mksquashfs:squashfs-tools mkfs.erofs:erofs-utils \
+  systemd-socket-activate:systemd systemd-analyze:systemd \
   cpio:cpio depmod:kmod busybox:busybox-static xz:xz-utils lz4:lz4 nbd-client:nbd-client \
   || exit 1
 

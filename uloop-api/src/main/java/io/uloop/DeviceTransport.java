@@ -25,6 +25,19 @@ public interface DeviceTransport {
   boolean accepts(String place);
 
   /**
+   * Says what {@link #attach} would refuse of a place, before there is a device to offer.
+   *
+   * <p>For programs that would otherwise make files or open a source in vain. Changes nothing that
+   * lasts; what it lets pass may still be refused by {@link #attach}.
+   *
+   * @param place where, one that {@link #accepts} takes
+   * @param properties settings, as for {@link #attach}
+   * @throws IllegalArgumentException if the place or a property makes no sense
+   * @throws IOException if nothing can be offered there as things are
+   */
+  default void check(String place, Map<String, String> properties) throws IOException {}
+
+  /**
    * Offers a device at a place; returns when it is served.
    *
    * @param device what to offer; stays the caller's, who closes it after the attachment

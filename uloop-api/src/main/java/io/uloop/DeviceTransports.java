@@ -30,6 +30,23 @@ public final class DeviceTransports {
    */
   public static DeviceTransport.Attachment attach(
       BlockDevice device, String place, Map<String, String> properties) throws IOException {
+    return of(place).attach(device, place, properties);
+  }
+
+  /**
+   * Asks the one transport that accepts the place what it would refuse, before there is a device.
+   *
+   * @param place where
+   * @param properties settings of the transport
+   * @throws IllegalArgumentException if no transport, or more than one, accepts the place, or a
+   *     property makes no sense
+   * @throws IOException as {@link DeviceTransport#check}
+   */
+  public static void check(String place, Map<String, String> properties) throws IOException {
+    of(place).check(place, properties);
+  }
+
+  private static DeviceTransport of(String place) {
     ClassLoader own = DeviceTransports.class.getClassLoader();
     List<DeviceTransport> all =
         ServiceLoader.load(
@@ -46,6 +63,6 @@ public final class DeviceTransports {
               + "'; there are "
               + all.stream().map(t -> t.getClass().getName()).collect(Collectors.joining(", ")));
     }
-    return fit.get(0).attach(device, place, properties);
+    return fit.get(0);
   }
 }

@@ -14,7 +14,6 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
@@ -51,11 +50,13 @@ final class Launch {
     // A failure to start is one line, the command's; warnings of the same are held back till then.
     LaunchLog.show(command.verbose ? System.Logger.Level.DEBUG : System.Logger.Level.ERROR);
     try (Serving serving = new Serving(program, out, err)) {
+      // Before the pair is made, which nobody wants of a device that cannot be.
+      DeviceTransports.check(command.device, deviceProperties());
       CachedDevice device = open();
       serving.device(device);
       Attachment attachment =
           DeviceTransports.attach(device, command.device, deviceProperties(device));
-      serving.ready(attachment);
+      serving.ready(attachment, device.size());
       QuietCompiler.begin();
       if (!command.verbose) {
         LaunchLog.show(System.Logger.Level.WARNING);
@@ -71,8 +72,9 @@ final class Launch {
     URI uri = BlockSources.toUri(command.place);
     BlockSources sources =
         command.plugins == null ? BlockSources.installed() : Plugins.in(command.plugins);
-    SourceOptions options = sourceOptions();
-    CachePair pair = pair(uri);
+    SourceOptions options =
+        PairPlace.sourceOptions(command.timeout(), command.properties, command.headers);
+    CachePair pair = PairPlace.of(command.bitmap, command.cache, uri);
     if (isKernelDevice()) {
       // Before the files are opened, which would wait for the device that is to be served.
       KernelDevices.refuseCacheOnDevice(
@@ -95,43 +97,19 @@ final class Launch {
     return builder.open();
   }
 
-  /** Two files if two are named; one beside the other if one is; else in the user's cache. */
-  private CachePair pair(URI uri) {
-    Path cache = command.cache;
-    Path bitmap = command.bitmap;
-    if (cache != null) {
-      return new CachePair(cache, bitmap != null ? bitmap : beside(cache, ".bitmap"));
-    } else if (bitmap != null) {
-      return new CachePair(beside(bitmap, ".cache"), bitmap);
-    }
-    // With its query, as that may choose the image, but without a password.
-    return CachePair.inUserCache(uri.toString().replaceFirst("//[^/]*@", "//"));
-  }
-
-  private static Path beside(Path file, String suffix) {
-    return file.resolveSibling(file.getFileName() + suffix);
-  }
-
-  private SourceOptions sourceOptions() {
-    SourceOptions.Builder options = SourceOptions.builder().timeout(command.timeout());
-    command.properties.forEach(
-        (key, value) -> {
-          if (ofSource(key)) {
-            options.property(key, value);
-          }
-        });
-    if (!command.headers.isEmpty()) {
-      options.property("http.header", String.join("\n", command.headers));
-    }
-    return options.build();
-  }
-
-  private Map<String, String> deviceProperties(CachedDevice device) {
+  /** Those that the command line gives. */
+  private Map<String, String> deviceProperties() {
     Map<String, String> properties = new LinkedHashMap<>(command.properties);
-    properties.keySet().removeIf(Launch::ofSource);
+    properties.keySet().removeIf(PairPlace::ofSource);
     if (!command.export.isEmpty()) {
       properties.put("export", command.export);
     }
+    return properties;
+  }
+
+  /** With those that follow from the device. */
+  private Map<String, String> deviceProperties(CachedDevice device) {
+    Map<String, String> properties = deviceProperties();
     if (isKernelDevice()) {
       // A launcher that is started again after a crash takes its device over, if it is the same.
       properties.putIfAbsent("identifier", "uloop:" + digest(device.identity()));
@@ -157,9 +135,5 @@ final class Launch {
     } catch (NoSuchAlgorithmException e) {
       throw new IllegalStateException("every JDK has SHA-256", e);
     }
-  }
-
-  private static boolean ofSource(String property) {
-    return property.indexOf('.') >= 0;
   }
 }

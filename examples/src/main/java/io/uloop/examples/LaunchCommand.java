@@ -121,7 +121,8 @@ final class LaunchCommand {
     return text.replaceAll("\\s*\\R\\s*", "; ");
   }
 
-  private static String version() {
+  /** Gives the version of the jar that this runs from. */
+  static String version() {
     String version = LaunchCommand.class.getPackage().getImplementationVersion();
     return version != null ? version : "(not from a jar)";
   }

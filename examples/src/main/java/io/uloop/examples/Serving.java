@@ -53,14 +53,14 @@ final class Serving implements AutoCloseable {
   }
 
   /** Takes over the attachment and says that it serves. */
-  void ready(Attachment attachment) {
+  void ready(Attachment attachment, long sizeBytes) {
     locked(
         () -> {
           this.attachment = attachment;
           if (attachment.place().startsWith("/dev/")) {
             Signals.onStop(() -> requestStop(attachment));
           }
-          out.println("ready " + attachment.place() + " " + deviceSize());
+          out.println("ready " + attachment.place() + " " + sizeBytes);
           out.flush();
         });
     tellSystemd(attachment);
@@ -76,10 +76,6 @@ final class Serving implements AutoCloseable {
     } catch (IOException e) {
       err.println(program + ": " + LaunchCommand.oneLine(e));
     }
-  }
-
-  private long deviceSize() {
-    return device == null ? 0 : device.size();
   }
 
   /** Takes over what reports of it. */

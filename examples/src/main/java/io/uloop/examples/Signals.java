@@ -3,6 +3,7 @@ package io.uloop.examples;
 
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
+import java.util.concurrent.atomic.AtomicBoolean;
 
 /**
  * Hears SIGTERM and SIGINT without the JVM's own answer to them, which cannot be taken back once
@@ -44,5 +45,20 @@ final class Signals {
       assert e instanceof ClassNotFoundException || e instanceof InvocationTargetException;
       return false;
     }
+  }
+
+  /**
+   * Has an action run at the first signal, which is to end the work in hand; a second one ends the
+   * process at once, as a crash would.
+   */
+  static void onStopOnce(Runnable action) {
+    AtomicBoolean asked = new AtomicBoolean();
+    onStop(
+        () -> {
+          if (asked.getAndSet(true)) {
+            Runtime.getRuntime().halt(LaunchCommand.EXIT_FAILURE);
+          }
+          action.run();
+        });
   }
 }

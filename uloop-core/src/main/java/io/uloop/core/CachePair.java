@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.core;
 
+import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -86,6 +88,31 @@ public record CachePair(Path cacheFile, Path bitmapFile) {
    */
   public Path checksumFile() {
     return sibling(".crc");
+  }
+
+  /**
+   * Removes the files of a pair that is not in use, and with them what was read.
+   *
+   * <p>Files that do not look like a pair are not touched. Cut short by a crash, what is left can
+   * be opened as an empty pair or discarded again.
+   *
+   * @return whether there was anything to remove
+   * @throws io.uloop.CacheInUseException if a device or another process has the pair
+   * @throws io.uloop.CacheMismatchException if the files are no pair
+   * @throws io.uloop.CacheFormatException if the sidecar is no sidecar
+   * @throws io.uloop.CacheIoException if a file cannot be removed
+   */
+  public boolean discard() throws IOException {
+    return new PairDiscard(new LocalStorage(), this).run();
+  }
+
+  /**
+   * Tells whether any file of the pair is there.
+   *
+   * @return whether it is
+   */
+  public boolean exists() {
+    return Files.exists(cacheFile) || Files.exists(bitmapFile) || Files.exists(sidecarFile());
   }
 
   private Path sibling(String suffix) {

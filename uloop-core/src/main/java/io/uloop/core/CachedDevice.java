@@ -3,6 +3,7 @@ package io.uloop.core;
 
 import io.uloop.BlockDevice;
 import io.uloop.BlockSource;
+import io.uloop.ByteRange;
 import io.uloop.DeviceCapabilities;
 import io.uloop.DeviceStatistics;
 import io.uloop.Extent;
@@ -20,6 +21,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -282,6 +284,26 @@ public final class CachedDevice implements BlockDevice {
   public List<Extent> extents(long offset, long length) throws IOException {
     check(offset, length);
     return hits.extents(offset, length);
+  }
+
+  /**
+   * Finds the next run of present blocks, by the bitmap alone: their data is not looked at.
+   *
+   * @param offset where to begin, up to the size
+   * @return the run from there on, cut at the end of the image; empty if there is none
+   * @throws IndexOutOfBoundsException if the offset is not within the device
+   */
+  public Optional<ByteRange> nextPresent(long offset) {
+    geometry.check(offset, 0);
+    long blocks = geometry.blocks();
+    // At the end of the image the last block, if it is cut, may still have its bit set.
+    long from = store.present().nextSet(geometry.blockOf(offset), blocks);
+    if (offset == geometry.sizeBytes() || from == blocks) {
+      return Optional.empty();
+    }
+    long to = store.present().nextClear(from, blocks);
+    return Optional.of(
+        new ByteRange(Math.max(offset, geometry.startOf(from)), geometry.endBefore(to)));
   }
 
   @Override

@@ -23,14 +23,21 @@ final class PairLock implements Closeable {
 
   private final String key;
   private final Storage.File file;
+  private final boolean made;
 
-  private PairLock(String key, Storage.File file) {
+  private PairLock(String key, Storage.File file, boolean made) {
     this.key = key;
     this.file = file;
+    this.made = made;
   }
 
   Storage.File file() {
     return file;
+  }
+
+  /** Whether the file was not there before, so that a failed open may remove it again. */
+  boolean made() {
+    return made;
   }
 
   /**
@@ -43,6 +50,7 @@ final class PairLock implements Closeable {
       if (storage.exists(path) && IN_USE.contains(storage.key(path))) {
         throw new CacheInUseException(path + ": is in use by another device of this JVM");
       }
+      boolean missing = !storage.exists(path);
       Storage.File file = storage.open(path, mode);
       boolean taken = false;
       try {
@@ -50,9 +58,14 @@ final class PairLock implements Closeable {
           throw new CacheInUseException(path + ": is in use by another process");
         }
         String key = file.key();
+        // Who had it before may have removed it after we opened it: a file without a name is lost.
+        if (!storage.exists(path) || !storage.key(path).equals(key)) {
+          throw new CacheInUseException(path + ": was being removed by another process");
+        }
+        boolean made = missing && file.size() == 0;
         IN_USE.add(key);
         taken = true;
-        return new PairLock(key, file);
+        return new PairLock(key, file, made);
       } finally {
         if (!taken) {
           file.close();

@@ -82,6 +82,7 @@ final class PairOpener {
     PairLock bitmap = null;
     PairLock cache = null;
     Storage.File checksums = null;
+    List<Path> made = new ArrayList<>();
     boolean opened = false;
     try {
       bitmap = lock(paths.bitmapFile());
@@ -101,6 +102,7 @@ final class PairOpener {
       int crc = plan.make ? 0 : PairFiles.load(bitmap.file(), present);
       boolean every = plan.make || plan.everyBlockHasChecksum;
       if (useChecksums) {
+        noteIfMissing(made, paths.checksumFile());
         checksums = openChecksums();
         long bytes = geometry.blocks() * Integer.BYTES;
         if (plan.make) {
@@ -134,6 +136,7 @@ final class PairOpener {
       forceDirectory(paths.cacheFile());
       // One that says the same already (after a crash) needs no room on a full volume.
       if (!sidecar.equals(plan.found)) {
+        noteIfMissing(made, paths.sidecarFile());
         writeSidecar(sidecar);
       }
       PairFiles files =
@@ -143,7 +146,37 @@ final class PairOpener {
       return files;
     } finally {
       if (!opened) {
+        noteIfMade(made, cache);
+        noteIfMade(made, bitmap);
+        removeMade(made);
         closeAll(checksums, cache, bitmap);
+      }
+    }
+  }
+
+  private void noteIfMissing(List<Path> made, Path file) {
+    if (!storage.exists(file)) {
+      made.add(0, file);
+    }
+  }
+
+  private static void noteIfMade(List<Path> made, @Nullable PairLock lock) {
+    if (lock != null && lock.made()) {
+      made.add(lock.file().path());
+    }
+  }
+
+  /**
+   * Removes the files that a failed open made, while the pair is still locked: sidecar, checksums,
+   * cache file, bitmap, so that what is left if this is cut short can be opened.
+   */
+  private void removeMade(List<Path> files) {
+    for (Path file : files) {
+      try {
+        storage.delete(file);
+      } catch (IOException e) {
+        LOG.log(Level.DEBUG, () -> file + ": stays, after a failed open", e);
+        return;
       }
     }
   }

@@ -79,6 +79,11 @@ record Sidecar(
     return String.format("%08x", crc.getValue());
   }
 
+  /** Whether these are the bytes of a sidecar, though perhaps of a damaged or newer one. */
+  static boolean isOne(byte[] bytes) {
+    return new String(bytes, StandardCharsets.UTF_8).startsWith(NAME + " ");
+  }
+
   /**
    * Reads a sidecar.
    *
@@ -86,7 +91,7 @@ record Sidecar(
    */
   static Sidecar parse(Path file, byte[] bytes) throws CacheFormatException {
     String text = new String(bytes, StandardCharsets.UTF_8);
-    if (!text.startsWith(NAME + " ")) {
+    if (!isOne(bytes)) {
       throw new CacheFormatException(file + ": is no sidecar: does not begin with '" + NAME + "'");
     }
     String version =

@@ -2,6 +2,9 @@
 package io.uloop.nbd;
 
 import java.io.IOException;
+import java.net.URI;
+import java.net.URISyntaxException;
+import java.net.URLEncoder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -40,18 +43,45 @@ final class FuseMount {
     this.child = child;
   }
 
+  /** Fails if a program that is needed, or the kernel's half of it, is not there. */
+  static void check() throws IOException {
+    List<String> missing = new ArrayList<>();
+    for (String program : List.of("setpriv", "nbdfuse")) {
+      if (!isOnPath(program)) {
+        missing.add(program);
+      }
+    }
+    if (!Files.exists(Path.of("/dev/fuse"))) {
+      missing.add("/dev/fuse");
+    }
+    if (!missing.isEmpty()) {
+      throw new IOException(
+          "a loop device needs what is not here: "
+              + String.join(", ", missing)
+              + " (Debian: util-linux, libnbd-bin, fuse3)");
+    }
+  }
+
+  private static boolean isOnPath(String program) {
+    String path = System.getenv().getOrDefault("PATH", "/usr/bin:/bin");
+    for (String directory : path.split(":", -1)) {
+      if (Files.isExecutable(Path.of(directory, program))) {
+        return true;
+      }
+    }
+    return false;
+  }
+
   /**
-   * Mounts the default export of a server.
+   * Mounts an export.
    *
-   * @param calls the C library
-   * @param socketPath where the server listens
+   * @param server where it is
    * @param mountPoint an empty directory
    * @param readOnly whether the file is
    * @param connections how many to the server
    * @throws IOException if nbdfuse is missing, or does not come up
    */
-  static FuseMount start(
-      NativeCalls calls, String socketPath, Path mountPoint, boolean readOnly, int connections)
+  static FuseMount start(KernelUnixLinks server, Path mountPoint, boolean readOnly, int connections)
       throws IOException {
     List<String> command =
         new ArrayList<>(
@@ -59,9 +89,9 @@ final class FuseMount {
     if (readOnly) {
       command.add("-r");
     }
-    command.addAll(List.of(mountPoint.resolve("disk").toString(), "--unix", socketPath));
+    command.addAll(List.of(mountPoint.resolve("disk").toString(), uri(server)));
     Process child = spawn(command);
-    FuseMount mount = new FuseMount(calls, mountPoint, child);
+    FuseMount mount = new FuseMount(server.calls(), mountPoint, child);
     try {
       boolean ready = KernelPoll.until(READY, () -> Files.exists(mount.file()) || !child.isAlive());
       if (!ready || !child.isAlive()) {
@@ -77,6 +107,19 @@ final class FuseMount {
         e.addSuppressed(e2);
       }
       throw e;
+    }
+  }
+
+  /** Source: NetworkBlockDevice/nbd, doc/uri.md. */
+  private static String uri(KernelUnixLinks server) throws IOException {
+    try {
+      String path = Path.of(server.socketPath()).toAbsolutePath().toString();
+      String export = new URI(null, null, "/" + server.exportName(), null).toASCIIString();
+      // The socket's path is a value of a query: there, more has to be escaped.
+      String socket = URLEncoder.encode(path, StandardCharsets.UTF_8).replace("+", "%20");
+      return "nbd+unix://" + export + "?socket=" + socket;
+    } catch (URISyntaxException e) {
+      throw new IOException("no name for an export: " + server.exportName(), e);
     }
   }
 

@@ -2,6 +2,7 @@
 package io.uloop.nbd;
 
 import io.uloop.DeviceInUseException;
+import io.uloop.DeviceTransport;
 import java.io.IOException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
@@ -38,11 +39,17 @@ public final class KernelDevices {
    * @param sizeBytes its size
    * @param identifier what it was attached with, empty if nothing
    * @param served whether a process serves it
+   * @param server the number of the process that serves it or did, empty if it is not known
    * @param users who uses it, as words; empty if nobody that can be seen does
    * @since 0.1
    */
   public record Attached(
-      String place, long sizeBytes, String identifier, boolean served, List<String> users) {
+      String place,
+      long sizeBytes,
+      String identifier,
+      boolean served,
+      String server,
+      List<String> users) {
 
     /**
      * Copies the list.
@@ -51,6 +58,7 @@ public final class KernelDevices {
      * @param sizeBytes see the record
      * @param identifier see the record
      * @param served see the record
+     * @param server see the record
      * @param users see the record
      */
     public Attached {
@@ -78,12 +86,31 @@ public final class KernelDevices {
                   device.sizeBytes(),
                   device.attribute("backend").orElse(""),
                   KernelRuntime.isServed(calls, device.name()),
+                  KernelRuntime.server(device.name()).orElse(""),
                   KernelHolders.of(device)));
         }
       }
     }
     found.sort(java.util.Comparator.comparing(Attached::place));
     return found;
+  }
+
+  /**
+   * Makes what an NBD server offers, whichever it is, a device of the kernel.
+   *
+   * @param socket the unix socket where the server listens
+   * @param exportName which of its exports, empty for the default one
+   * @param place where, as for {@link KernelTransport}
+   * @param properties as for {@link KernelTransport}
+   * @return the attachment; the caller closes it. Closing does not stop the server
+   * @throws IllegalArgumentException if the place or a property makes no sense
+   * @throws IOException if the server cannot be reached, or the device not be attached
+   */
+  public static DeviceTransport.Attachment attach(
+      Path socket, String exportName, String place, Map<String, String> properties)
+      throws IOException {
+    KernelUnixLinks server = new KernelUnixLinks(NativeCalls.load(), socket.toString(), exportName);
+    return KernelTransport.attachServer(server, place, properties);
   }
 
   /**

@@ -11,6 +11,9 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 
@@ -21,19 +24,22 @@ import java.util.Set;
  *   /run/uloop/                   mode 0700
  *     attach-8123412345/          mode 0700, one for each attachment
  *       pid                       the process
- *       sock                      where the server listens, for the kernel's links only
+ *       sock                      where the server listens, for the kernel's links only; a link,
+ *                                 if the server is not ours
  *       fuse/disk                 the mount of a loop device
  *     nbd0 -> attach-8123412345   which attachment serves the device
  * </pre>
  *
  * Somebody serves a device as long as its socket takes connections. What a killed process leaves is
- * removed by the next one that attaches the same device.
+ * removed by the next one that attaches the same device or, if it had none yet, any device.
  */
 final class KernelRuntime implements Closeable {
 
+  private static final System.Logger LOG = System.getLogger(KernelRuntime.class.getName());
   private static final Path RUN = Path.of("/run");
   private static final Set<PosixFilePermission> PRIVATE =
       PosixFilePermissions.fromString("rwx------");
+  private static final String PREFIX = "attach-";
   private static final String PID = "pid";
   private static final Duration PROBE = Duration.ofSeconds(2);
 
@@ -54,14 +60,54 @@ final class KernelRuntime implements Closeable {
         || !Files.isDirectory(base, LinkOption.NOFOLLOW_LINKS)) {
       throw new IOException(base + " must be a directory of mode 0700");
     }
+    removeAbandoned(base);
     Path directory =
-        Files.createTempDirectory(base, "attach-", PosixFilePermissions.asFileAttribute(PRIVATE));
+        Files.createTempDirectory(base, PREFIX, PosixFilePermissions.asFileAttribute(PRIVATE));
     Files.writeString(directory.resolve(PID), Long.toString(ProcessHandle.current().pid()));
     return new KernelRuntime(base, directory);
   }
 
+  /**
+   * Removes what processes left that were killed before they had a device, or while they let it go.
+   * What belongs to a device stays: it says who served it.
+   */
+  private static void removeAbandoned(Path base) throws IOException {
+    Set<Path> known = new HashSet<>();
+    List<Path> found = new ArrayList<>();
+    try (DirectoryStream<Path> entries = Files.newDirectoryStream(base)) {
+      for (Path entry : entries) {
+        if (Files.isSymbolicLink(entry)) {
+          known.add(Files.readSymbolicLink(entry));
+        } else if (entry.getFileName().toString().startsWith(PREFIX)) {
+          found.add(entry);
+        }
+      }
+    }
+    for (Path directory : found) {
+      if (!known.contains(directory.getFileName()) && isDead(directory)) {
+        try {
+          removeAttachment(directory);
+        } catch (IOException e) {
+          // Removed by another launcher that starts now, or a mount that is still in use.
+          LOG.log(System.Logger.Level.DEBUG, () -> directory + " stays: " + e.getMessage());
+        }
+      }
+    }
+  }
+
+  /** Whether the process is gone; one that has not yet said which it is counts as living. */
+  private static boolean isDead(Path directory) {
+    try {
+      long pid = Long.parseLong(Files.readString(directory.resolve(PID)).strip());
+      return ProcessHandle.of(pid).isEmpty();
+    } catch (IOException | NumberFormatException e) {
+      return false;
+    }
+  }
+
   private static Path base() {
-    if (Files.isWritable(RUN)) {
+    // A confined service may write to its own directory there, and nowhere else.
+    if (Files.isWritable(RUN) || Files.isWritable(RUN.resolve("uloop"))) {
       return RUN.resolve("uloop");
     }
     return Path.of(
@@ -87,6 +133,14 @@ final class KernelRuntime implements Closeable {
     }
   }
 
+  /**
+   * Tells whether the process that attached the device is known and gone. Where the server is
+   * another, that may still serve, with nobody to replace its links.
+   */
+  static boolean isAbandoned(String deviceName) {
+    return isDead(base().resolve(deviceName));
+  }
+
   /** Tells whether a file is, or was, the mount of an attachment. */
   static boolean isMount(Path file) {
     return file.startsWith(base()) && file.endsWith("fuse/disk");
@@ -94,6 +148,11 @@ final class KernelRuntime implements Closeable {
 
   String socketPath() {
     return directory.resolve("sock").toString();
+  }
+
+  /** Has the socket be that of a server which is not ours. */
+  void serveFrom(Path socket) throws IOException {
+    Files.createSymbolicLink(Path.of(socketPath()), socket.toAbsolutePath());
   }
 
   /** Gives an empty directory to mount on. */
@@ -131,9 +190,13 @@ final class KernelRuntime implements Closeable {
     }
     try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
       for (Path file : files) {
-        Files.delete(file);
+        if (!file.endsWith(PID)) {
+          Files.delete(file);
+        }
       }
     }
+    // Last, as without it nobody could tell that the rest is abandoned.
+    Files.deleteIfExists(directory.resolve(PID));
     Files.delete(directory);
   }
 }

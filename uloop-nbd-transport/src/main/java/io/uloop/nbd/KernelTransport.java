@@ -63,11 +63,46 @@ public final class KernelTransport implements DeviceTransport {
   }
 
   @Override
+  public void check(String place, Map<String, String> properties) throws IOException {
+    KernelPlace target = target(place);
+    KernelSettings.of(properties, false);
+    KernelPrivileges.check(place);
+    if (target.driver() == KernelPlace.Driver.NBD) {
+      loadModule();
+    } else {
+      FuseMount.check();
+    }
+    if (target.index().isPresent()) {
+      checkFree(new KernelDevice(NativeCalls.load(), place.substring("/dev/".length())), target);
+    }
+  }
+
+  /** An nbd device that nobody serves may be one to take over; that is for the attach to say. */
+  private static void checkFree(KernelDevice device, KernelPlace target) throws IOException {
+    if (target.driver() == KernelPlace.Driver.LOOP) {
+      String file = device.attribute("loop/backing_file").orElse("");
+      if (!file.isEmpty()) {
+        throw new IOException(device + " is in use: " + file);
+      }
+    } else if (device.attribute("pid").isPresent()
+        && !KernelRuntime.isAbandoned(device.name())
+        && KernelRuntime.isServed(device.calls(), device.name())) {
+      throw new IOException(
+          device
+              + " is in use: served by process "
+              + KernelRuntime.server(device.name()).orElse("?"));
+    }
+  }
+
+  private static KernelPlace target(String place) {
+    return KernelPlace.of(place)
+        .orElseThrow(() -> new IllegalArgumentException("not a kernel device: " + place));
+  }
+
+  @Override
   public Attachment attach(BlockDevice device, String place, Map<String, String> properties)
       throws IOException {
-    KernelPlace target =
-        KernelPlace.of(place)
-            .orElseThrow(() -> new IllegalArgumentException("not a kernel device: " + place));
+    KernelPlace target = target(place);
     KernelSettings settings = KernelSettings.of(properties, device.capabilities().writable());
     if (device.size() < settings.blockBytes()) {
       throw new IllegalArgumentException(
@@ -78,15 +113,51 @@ public final class KernelTransport implements DeviceTransport {
     }
     NativeCalls calls = NativeCalls.load();
     KernelPrivileges.check(place);
+    boolean readOnly = !device.capabilities().writable() || settings.readOnly();
+    return attach(
+        target,
+        runtime -> serve(calls, device, runtime.socketPath(), readOnly),
+        runtime -> new KernelUnixLinks(calls, runtime.socketPath(), ""),
+        readOnly,
+        settings);
+  }
+
+  /** Attaches what a server offers that is there already. */
+  static Attachment attachServer(
+      KernelUnixLinks server, String place, Map<String, String> properties) throws IOException {
+    KernelPlace target = target(place);
+    KernelPrivileges.check(place);
+    KernelHandshake.Export export;
+    try (KernelLinks.Link probe = server.connect()) {
+      export = probe.export();
+    }
+    KernelSettings settings = KernelSettings.of(properties, !export.readOnly());
+    return attach(
+        target,
+        runtime -> {
+          runtime.serveFrom(Path.of(server.socketPath()));
+          return () -> {}; // it is not ours to stop
+        },
+        runtime -> server,
+        export.readOnly() || settings.readOnly(),
+        settings);
+  }
+
+  private static Attachment attach(
+      KernelPlace target,
+      Step<Closeable> serving,
+      Step<KernelUnixLinks> links,
+      boolean readOnly,
+      KernelSettings settings)
+      throws IOException {
     Undo undo = new Undo();
     try {
       KernelRuntime runtime = undo.later(KernelRuntime.create());
-      boolean readOnly = !device.capabilities().writable() || settings.readOnly();
-      undo.later(serve(calls, device, runtime.socketPath(), readOnly));
+      undo.later(serving.with(runtime));
       KernelBinding binding =
           target.driver() == KernelPlace.Driver.NBD
-              ? nbd(calls, target, runtime.socketPath(), settings)
-              : loop(calls, target, runtime, readOnly, settings);
+              ? nbd(target, links.with(runtime), settings)
+              : loop(target, links.with(runtime), runtime, readOnly, settings);
       KernelAttachment attachment = KernelAttachment.of(binding, settings, undo::run);
       publish(runtime, attachment, binding);
       return attachment;
@@ -94,6 +165,11 @@ public final class KernelTransport implements DeviceTransport {
       undo.after(e);
       throw e;
     }
+  }
+
+  /** What is done when the attachment's directory is there. */
+  private interface Step<T> {
+    T with(KernelRuntime runtime) throws IOException;
   }
 
   private static void publish(
@@ -129,12 +205,9 @@ public final class KernelTransport implements DeviceTransport {
   }
 
   private static KernelBinding nbd(
-      NativeCalls calls, KernelPlace target, String socketPath, KernelSettings settings)
-      throws IOException {
-    if (!Files.exists(Path.of("/sys/module/nbd"))) {
-      loadModule();
-    }
-    KernelLinks links = new KernelUnixLinks(calls, socketPath);
+      KernelPlace target, KernelUnixLinks links, KernelSettings settings) throws IOException {
+    loadModule();
+    NativeCalls calls = links.calls();
     if (!settings.useIoctl()) {
       var binding = NetlinkBinding.attach(calls, target.index(), links, settings);
       if (binding.isPresent()) {
@@ -145,6 +218,9 @@ public final class KernelTransport implements DeviceTransport {
   }
 
   private static void loadModule() throws IOException {
+    if (Files.exists(Path.of("/sys/module/nbd"))) {
+      return;
+    }
     try {
       Process modprobe =
           new ProcessBuilder("modprobe", "nbd")
@@ -167,17 +243,16 @@ public final class KernelTransport implements DeviceTransport {
   }
 
   private static KernelBinding loop(
-      NativeCalls calls,
       KernelPlace target,
+      KernelUnixLinks links,
       KernelRuntime runtime,
       boolean readOnly,
       KernelSettings settings)
       throws IOException {
     FuseMount mount =
-        FuseMount.start(
-            calls, runtime.socketPath(), runtime.mountPoint(), readOnly, settings.connections());
+        FuseMount.start(links, runtime.mountPoint(), readOnly, settings.connections());
     try {
-      return LoopBinding.attach(calls, target.index(), mount, readOnly, settings);
+      return LoopBinding.attach(links.calls(), target.index(), mount, readOnly, settings);
     } catch (IOException | RuntimeException e) {
       try {
         mount.close(Duration.ZERO);

@@ -9,8 +9,10 @@ import java.time.Duration;
  *
  * @param calls the C library
  * @param socketPath where the server listens
+ * @param exportName which export, empty for the default one
  */
-record KernelUnixLinks(NativeCalls calls, String socketPath) implements KernelLinks {
+record KernelUnixLinks(NativeCalls calls, String socketPath, String exportName)
+    implements KernelLinks {
 
   /** The server is in this JVM or next to it; a handshake that takes longer never ends. */
   private static final Duration HANDSHAKE_TIMEOUT = Duration.ofSeconds(10);
@@ -19,7 +21,7 @@ record KernelUnixLinks(NativeCalls calls, String socketPath) implements KernelLi
   public Link connect() throws IOException {
     UnixSocket socket = UnixSocket.connect(calls, socketPath, HANDSHAKE_TIMEOUT);
     try {
-      KernelHandshake.Export export = KernelHandshake.go(socket, "");
+      KernelHandshake.Export export = KernelHandshake.go(socket, exportName);
       socket.timeouts(Duration.ZERO);
       return new Link(socket, export);
     } catch (IOException | RuntimeException e) {

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
+import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
 import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
+import java.nio.file.Files;
 import java.nio.file.InvalidPathException;
+import java.nio.file.Path;
 
 /** The places where a server can listen, written as text. */
 final class ListenPlace {
@@ -33,6 +36,16 @@ final class ListenPlace {
     } else if (!place.equals(INHERITED)) {
       throw new IllegalArgumentException(
           "not a place to listen at: place=" + place + " expected=unix:/path or tcp:host:port");
+    }
+  }
+
+  /** Checks that a socket's directory is there. */
+  static void checkDirectory(String place) throws IOException {
+    if (isUnix(place)) {
+      Path directory = Path.of(place.substring(UNIX.length())).toAbsolutePath().getParent();
+      if (directory != null && !Files.isDirectory(directory)) {
+        throw new IOException("cannot listen at " + place + ": no directory " + directory);
+      }
     }
   }
 

@@ -49,13 +49,25 @@ public final class NbdTransport implements DeviceTransport {
   }
 
   @Override
-  public Attachment attach(BlockDevice device, String place, Map<String, String> properties)
+  public void check(String place, Map<String, String> properties) throws IOException {
+    configure(place, properties);
+    ListenPlace.checkDirectory(place);
+  }
+
+  private static NbdServerConfig.Builder configure(String place, Map<String, String> properties)
       throws IOException {
     NbdServerConfig.Builder config = NbdServerConfig.builder().listen(place);
     for (Map.Entry<String, String> property : properties.entrySet()) {
       apply(config, property.getKey(), property.getValue());
     }
     tls(properties).ifPresent(config::tls);
+    return config;
+  }
+
+  @Override
+  public Attachment attach(BlockDevice device, String place, Map<String, String> properties)
+      throws IOException {
+    NbdServerConfig.Builder config = configure(place, properties);
     String name = properties.getOrDefault("export", "");
     String description = properties.getOrDefault("description", "");
     config.export(new NbdExport(name, device, description));

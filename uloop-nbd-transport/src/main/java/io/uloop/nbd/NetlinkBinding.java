@@ -161,7 +161,12 @@ final class NetlinkBinding implements KernelBinding {
     try (KernelLinks.Link probe = source.connect()) {
       NetlinkTakeover.check(device, probe.export(), settings);
     }
-    if (!binding.replaceDeadLink(SETTLE)) {
+    if (!binding.replaceFirst()) {
+      if (KernelRuntime.isAbandoned(device.name())) {
+        // A server of its own outlived who attached it: its links are good, and are ours from now.
+        LOG.log(System.Logger.Level.INFO, () -> device + ": taken over, with its living links");
+        return binding;
+      }
       throw new IOException(
           device
               + " has living links; is another process serving it? identifier '"
@@ -177,6 +182,19 @@ final class NetlinkBinding implements KernelBinding {
     int links = replaced;
     LOG.log(System.Logger.Level.INFO, () -> device + ": taken over, links: " + links);
     return binding;
+  }
+
+  /** The kernel keeps size and name of a device that was disconnected while somebody uses it. */
+  private boolean replaceFirst() throws IOException {
+    try {
+      return replaceDeadLink(SETTLE);
+    } catch (NativeException e) {
+      if (e.errno() == NativeException.EINVAL) {
+        throw new IOException(
+            device + " was detached and is not free yet: " + KernelClaim.users(device), e);
+      }
+      throw e;
+    }
   }
 
   private void replaceDeadLink() throws IOException {

@@ -39,8 +39,11 @@ final class NetlinkSockets implements Closeable {
     return sockets.stream().map(UnixSocket::number).toList();
   }
 
-  /** Tells whether no link is left. */
+  /** Tells whether no link is left; if we have none, there is nothing to tell it by. */
   synchronized boolean allCut() throws IOException {
+    if (sockets.isEmpty()) {
+      return false;
+    }
     for (UnixSocket socket : sockets) {
       if (!socket.isCut()) {
         return false;

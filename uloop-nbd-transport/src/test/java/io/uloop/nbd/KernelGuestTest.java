@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
@@ -119,6 +120,61 @@ class KernelGuestTest {
       assertThatThrownBy(() -> attach(server, OptionalInt.of(0), Map.of("interface", "ioctl")))
           .hasMessageContaining("/dev/nbd0 is in use");
       first.close();
+    }
+  }
+
+  @Test
+  void connect_netlinkSocketThatMadeTheDevice_staysOpenAsLongAsIt() throws Exception {
+    int before = netlinkSockets();
+    try (KernelNbdkit server = new KernelNbdkit(directory, "pattern", "16M")) {
+      KernelAttachment attachment = attach(server, OptionalInt.empty(), Map.of());
+      // One made the device, one hears of dead links.
+      assertThat(netlinkSockets()).isEqualTo(before + 2);
+      attachment.close();
+    }
+    assertThat(netlinkSockets()).isEqualTo(before);
+  }
+
+  @Test
+  void reconfigure_oneOfTwoLinksDead_takesOneSocketAndNoMore() throws Exception {
+    Map<String, String> properties = Map.of("connections", "2", "identifier", "two");
+    KernelSettings settings = KernelSettings.of(properties, false);
+    Path other = Files.createDirectory(directory.resolve("other"));
+    try (KernelNbdkit dying = new KernelNbdkit(other, "pattern", "16M");
+        KernelNbdkit server = new KernelNbdkit(directory, "pattern", "16M");
+        NetlinkNbd nbd = NetlinkNbd.open(calls).orElseThrow();
+        KernelLinks.Link one = new KernelUnixLinks(calls, dying.socket(), "").connect();
+        KernelLinks.Link two = new KernelUnixLinks(calls, server.socket(), "").connect();
+        KernelLinks.Link three = new KernelUnixLinks(calls, server.socket(), "").connect();
+        KernelLinks.Link four = new KernelUnixLinks(calls, server.socket(), "").connect()) {
+      int index =
+          nbd.connect(
+              OptionalInt.empty(),
+              NetlinkTakeover.configuration(one.export(), settings),
+              List.of(one.socket().number(), two.socket().number()));
+      Duration mark = settings.timeouts().request();
+      nbd.reconfigure(
+          index, settings.identifier(), settings.timeouts(), List.of(three.socket().number()));
+      assertThat(three.socket().sendTimeout()).as("both alive: none taken").isNotEqualTo(mark);
+
+      dying.kill();
+      for (KernelLinks.Link link : List.of(three, four)) {
+        boolean wanted = link == three;
+        boolean taken =
+            KernelPoll.until(
+                Duration.ofSeconds(wanted ? 10 : 1),
+                () -> {
+                  nbd.reconfigure(
+                      index,
+                      settings.identifier(),
+                      settings.timeouts(),
+                      List.of(link.socket().number()));
+                  return link.socket().sendTimeout().equals(mark);
+                });
+        assertThat(taken).as("one dead: the first is taken, no other").isEqualTo(wanted);
+      }
+      nbd.disconnect(index);
+      assertThat(KernelPoll.until(Duration.ofSeconds(10), () -> configured().isEmpty())).isTrue();
     }
   }
 
@@ -255,7 +311,7 @@ class KernelGuestTest {
       KernelAttachment attachment =
           attach(server, OptionalInt.of(2), Map.of("identifier", "a", "connections", "1"));
       KernelSettings other = KernelSettings.of(Map.of("identifier", "b"), false);
-      try (KernelLinks.Link link = new KernelUnixLinks(calls, server.socket()).connect()) {
+      try (KernelLinks.Link link = new KernelUnixLinks(calls, server.socket(), "").connect()) {
         assertThatThrownBy(
                 () ->
                     nbd.reconfigure(
@@ -361,8 +417,8 @@ class KernelGuestTest {
       throws IOException {
     KernelSettings settings = KernelSettings.of(properties, false);
     try (NetlinkNbd nbd = NetlinkNbd.open(calls).orElseThrow();
-        KernelLinks.Link one = new KernelUnixLinks(calls, server.socket()).connect();
-        KernelLinks.Link two = new KernelUnixLinks(calls, server.socket()).connect()) {
+        KernelLinks.Link one = new KernelUnixLinks(calls, server.socket(), "").connect();
+        KernelLinks.Link two = new KernelUnixLinks(calls, server.socket(), "").connect()) {
       List<Integer> fds =
           List.of(one.socket().number(), two.socket().number()).subList(0, settings.connections());
       return nbd.connect(
@@ -373,7 +429,7 @@ class KernelGuestTest {
   private KernelAttachment attach(
       KernelNbdkit server, OptionalInt index, Map<String, String> properties) throws IOException {
     KernelSettings settings = KernelSettings.of(properties, false);
-    KernelLinks links = new KernelUnixLinks(calls, server.socket());
+    KernelLinks links = new KernelUnixLinks(calls, server.socket(), "");
     KernelBinding binding =
         settings.useIoctl()
             ? KernelIoctlBinding.attach(calls, index, links, settings)
@@ -383,6 +439,25 @@ class KernelGuestTest {
 
   private KernelDevice device(int index) {
     return new KernelDevice(calls, "nbd" + index);
+  }
+
+  /** Counts the netlink sockets that this process has open. */
+  private static int netlinkSockets() throws IOException {
+    List<String> ours = new ArrayList<>();
+    try (DirectoryStream<Path> fds = Files.newDirectoryStream(Path.of("/proc/self/fd"))) {
+      for (Path fd : fds) {
+        String target = Files.isSymbolicLink(fd) ? Files.readSymbolicLink(fd).toString() : "";
+        if (target.startsWith("socket:[")) {
+          ours.add(target.substring("socket:[".length(), target.length() - 1));
+        }
+      }
+    }
+    // The inode is the last word of a line.
+    return (int)
+        Files.readAllLines(Path.of("/proc/self/net/netlink")).stream()
+            .map(line -> line.strip().replaceFirst(".* ", ""))
+            .filter(ours::contains)
+            .count();
   }
 
   private Map<Integer, Boolean> configured() throws IOException {

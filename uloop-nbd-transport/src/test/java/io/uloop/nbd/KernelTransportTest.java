@@ -72,7 +72,13 @@ class KernelTransportTest {
       assertThat(KernelRuntime.isServed(calls, "nbd4")).isTrue();
       assertThat(KernelDevices.list())
           .containsExactly(
-              new KernelDevices.Attached("/dev/nbd4", DISK_BYTES, "uloop a", true, List.of()));
+              new KernelDevices.Attached(
+                  "/dev/nbd4",
+                  DISK_BYTES,
+                  "uloop a",
+                  true,
+                  "" + ProcessHandle.current().pid(),
+                  List.of()));
       attachment.close();
       assertThat(KernelRuntime.isServed(calls, "nbd4")).isFalse();
     }

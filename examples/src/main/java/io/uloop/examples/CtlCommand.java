@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.examples;
+
+import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.IVersionProvider;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ScopeType;
+
+/**
+ * The command line of {@code uloctl}; each command is a class of its own, {@code Ctl...}.
+ *
+ * <p>Exit codes and failures are as those of {@link LaunchCommand}.
+ */
+@Command(
+    name = CtlCommand.NAME,
+    mixinStandardHelpOptions = true,
+    versionProvider = CtlCommand.Version.class,
+    sortOptions = false,
+    usageHelpAutoWidth = true,
+    description = "Looks after pairs of files and attached devices.",
+    footer = {
+      "",
+      "A pair is named by -b and -c, or by the URL that it is of. It must not be in use.",
+      "Exit code: 0 done, 1 failed (one line says why), 2 wrong usage."
+    })
+final class CtlCommand {
+
+  static final String NAME = "uloctl";
+
+  private final PrintStream out;
+  private final PrintStream err;
+
+  @Option(
+      names = {"-v", "--verbose"},
+      scope = ScopeType.INHERIT,
+      description = "say what happens; stack traces for failures")
+  boolean verbose;
+
+  CtlCommand(PrintStream out, PrintStream err) {
+    this.out = out;
+    this.err = err;
+  }
+
+  /**
+   * Runs one command.
+   *
+   * @return the exit code
+   */
+  int run(String[] args) {
+    LaunchLog.show(System.Logger.Level.WARNING);
+    return new CommandLine(this)
+        .addSubcommand(new CtlMap(out))
+        .addSubcommand(new CtlFill(out))
+        .addSubcommand(new CtlExport())
+        .addSubcommand(new CtlVerify(out, err))
+        .addSubcommand(new CtlDiscard(out))
+        .addSubcommand(new CtlAttach(out, err))
+        .addSubcommand(new CtlDetach(out))
+        .addSubcommand(new CtlList(out))
+        .setOut(new PrintWriter(out, true, StandardCharsets.UTF_8))
+        .setExecutionStrategy(
+            parsed -> {
+              if (verbose) {
+                LaunchLog.show(System.Logger.Level.DEBUG);
+              }
+              if (!parsed.hasSubcommand()
+                  && !parsed.isUsageHelpRequested()
+                  && !parsed.isVersionHelpRequested()) {
+                throw new ParameterException(parsed.commandSpec().commandLine(), "no command");
+              }
+              return new CommandLine.RunLast().execute(parsed);
+            })
+        .setParameterExceptionHandler(
+            (wrong, line) -> fail(wrong, wrong.getMessage() + " (" + NAME + " --help tells more)"))
+        .setExecutionExceptionHandler((failure, line, parsed) -> fail(failure))
+        .execute(args);
+  }
+
+  private int fail(Exception usage, String text) {
+    say(usage, text.replaceAll("\\s*\\R\\s*", "; "));
+    return LaunchCommand.EXIT_USAGE;
+  }
+
+  private int fail(Exception failure) {
+    say(failure, LaunchCommand.oneLine(failure));
+    return failure instanceof IllegalArgumentException
+        ? LaunchCommand.EXIT_USAGE
+        : LaunchCommand.EXIT_FAILURE;
+  }
+
+  private void say(Exception failure, String line) {
+    err.println(NAME + ": " + line);
+    if (verbose) {
+      failure.printStackTrace(err);
+    }
+  }
+
+  /** What {@code --version} says. */
+  static final class Version implements IVersionProvider {
+    @Override
+    public String[] getVersion() {
+      return new String[] {NAME + " " + LaunchCommand.version()};
+    }
+  }
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import io.uloop.CacheFormatException;
+import io.uloop.CacheMismatchException;
+import java.io.IOException;
+import java.nio.file.Path;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Removes a pair, so that a crash between two steps leaves one that is empty or refused, never one
+ * with bits that lie: bits cleared, sidecar, cache file, checksums, bitmap file removed.
+ *
+ * <p>Each state in between is one that {@link PairOpener} makes a pair of, or that this can go on
+ * from. Files are locked first, and looked at: what is no pair is not touched.
+ */
+final class PairDiscard {
+
+  private final Storage storage;
+  private final CachePair paths;
+
+  PairDiscard(Storage storage, CachePair paths) {
+    this.storage = storage;
+    this.paths = paths;
+  }
+
+  /** Does it; {@code false} if there was nothing to remove. */
+  boolean run() throws IOException {
+    boolean any =
+        storage.exists(paths.bitmapFile())
+            || storage.exists(paths.cacheFile())
+            || storage.exists(paths.sidecarFile());
+    if (!any) {
+      return false;
+    }
+    try (PairLock bitmap = lock(paths.bitmapFile());
+        PairLock cache = lock(paths.cacheFile())) {
+      checkIsPair(bitmap, cache);
+      if (bitmap != null) {
+        clear(bitmap.file());
+      }
+      delete(paths.sidecarFile());
+      delete(paths.cacheFile());
+      delete(paths.checksumFile());
+      delete(paths.bitmapFile());
+    }
+    return true;
+  }
+
+  private @Nullable PairLock lock(Path file) throws IOException {
+    try {
+      return storage.exists(file) ? PairLock.open(storage, file, Storage.Mode.EXISTING) : null;
+    } catch (IOException e) {
+      throw PairFailures.of(file, "open", e);
+    }
+  }
+
+  /** Refuses files that were named by mistake. */
+  private void checkIsPair(@Nullable PairLock bitmap, @Nullable PairLock cache) throws IOException {
+    if (storage.exists(paths.sidecarFile())) {
+      PairOpener opener = new PairOpener(storage, paths, true, WhenDifferent.FAIL);
+      try {
+        opener.sidecar();
+      } catch (CacheFormatException e) {
+        if (!Sidecar.isOne(storage.readAll(paths.sidecarFile()))) {
+          throw e; // a damaged one is still the sign of a pair
+        }
+      }
+      return;
+    }
+    long bitmapBytes = bitmap == null ? 0 : PairOpener.size(bitmap.file());
+    long cacheBytes = cache == null ? 0 : PairOpener.size(cache.file());
+    boolean fits =
+        cacheBytes > 0
+            ? new Geometry(cacheBytes, PairOpener.DEFAULT_BLOCK_BYTES).bitmapFileBytes()
+                == bitmapBytes
+            : bitmap == null || hasNoBit(bitmap.file(), bitmapBytes);
+    if (!fits) {
+      throw new CacheMismatchException(
+          paths.bitmapFile()
+              + " and "
+              + paths.cacheFile()
+              + ": no pair, of "
+              + bitmapBytes
+              + " and "
+              + cacheBytes
+              + " bytes and without a sidecar; not removed");
+    }
+  }
+
+  /** Whether this is a bitmap without bits, as is left when a removal is cut short. */
+  private static boolean hasNoBit(Storage.File bitmap, long bytes) throws IOException {
+    if (bytes % PagedBits.PAGE_BYTES != 0) {
+      return false;
+    }
+    PagedBits bits = new PagedBits(bytes * 8);
+    PairFiles.load(bitmap, bits);
+    return bits.count() == 0;
+  }
+
+  /** Clears all bits; the size stays, as a bitmap of another size would be refused. */
+  private void clear(Storage.File bitmap) throws IOException {
+    long bytes = PairOpener.size(bitmap);
+    try {
+      bitmap.setSize(0);
+      bitmap.setSize(bytes);
+      bitmap.force();
+    } catch (IOException e) {
+      throw PairFailures.of(bitmap.path(), "clear", e);
+    }
+  }
+
+  private void delete(Path file) throws IOException {
+    Path directory = file.toAbsolutePath().getParent();
+    try {
+      storage.delete(file);
+      storage.forceDirectory(directory);
+    } catch (IOException e) {
+      throw PairFailures.of(file, "delete", e);
+    }
+  }
+}
