@@ -37,6 +37,7 @@ final class MemoryDevice implements BlockDevice {
   final List<String> calls = new ArrayList<>();
   private final BitSet present = new BitSet();
   private final BitSet holes = new BitSet();
+  private long zeroesTold;
   private final BitSet failing = new BitSet();
   private final List<Runnable> held = new ArrayList<>();
   private DeviceCapabilities capabilities =
@@ -210,6 +211,16 @@ final class MemoryDevice implements BlockDevice {
     check(offset, length);
     long end = (long) present.nextClearBit((int) (offset / BLOCK)) * BLOCK;
     return Math.max(0, Math.min(length, end - offset));
+  }
+
+  @Override
+  public synchronized void zeroesTold(long offset, long length) {
+    zeroesTold += length;
+  }
+
+  /** Bytes that were named as zeroes to readers. */
+  synchronized long zeroesTold() {
+    return zeroesTold;
   }
 
   @Override

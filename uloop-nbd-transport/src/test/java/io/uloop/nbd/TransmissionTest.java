@@ -91,6 +91,7 @@ class TransmissionTest {
     assertThat(reply).hasSize(1);
     assertThat(reply.get(0).type()).isEqualTo(2);
     assertThat(reply.get(0).data()).isEqualTo(bytes(1 << 20));
+    assertThat(device.zeroesTold()).isEqualTo(1 << 20);
   }
 
   @Test

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import org.junit.jupiter.api.Test;
+
+class ReadAheadTest {
+
+  private static final long SIZE = 1L << 30;
+  private static final int READ = 128 << 10;
+  private static final long LIMIT = 16 << 20;
+
+  /** Where the last planned range ends, and how much was planned in all. */
+  private long ahead;
+
+  private long planned;
+
+  private final ReadAhead readAhead =
+      new ReadAhead(
+          SIZE,
+          LIMIT,
+          (from, to) -> {
+            assertThat(from).isGreaterThanOrEqualTo(ahead);
+            assertThat(to).isLessThanOrEqualTo(SIZE);
+            planned += to - from;
+            ahead = to;
+            return to - from;
+          });
+
+  private void readTo(long from, long to) {
+    for (long at = from; at < to; at += READ) {
+      readAhead.read(at, READ, at == from);
+    }
+  }
+
+  @Test
+  void sequentialReader_isFetchedAheadOfWithoutAGap() {
+    readTo(0, 32 << 20);
+
+    for (long at = 32 << 20; at < 128 << 20; at += READ) {
+      readAhead.read(at, READ, false);
+      // Never less than the window without the step that is gathered, and its rounding.
+      assertThat(ahead - (at + READ)).isBetween(LIMIT - (2 << 20), LIMIT);
+    }
+  }
+
+  @Test
+  void shortReader_hasNoMoreFetchedThanTwiceWhatItRead() {
+    for (long length = 2 * READ; length <= 8 << 20; length *= 2) {
+      planned = 0;
+      long start = ahead + (64 << 20);
+      readTo(start, start + length);
+      assertThat(planned).isPositive();
+      assertThat(ahead - (start + length)).isLessThanOrEqualTo(2 * length);
+    }
+  }
+
+  @Test
+  void randomReader_hasNothingFetchedAhead() {
+    long at = 1;
+    for (int i = 0; i < 1000; i++) {
+      at = (at * 6364136223846793005L + 1442695040888963407L) & (SIZE - 1);
+      readAhead.read(Math.min(at & -4096, SIZE - 4096), 4096, true);
+    }
+
+    // Two of a thousand may be neighbours by chance.
+    assertThat(planned).isLessThan(1 << 20);
+  }
+
+  @Test
+  void endOfDevice_isTheEndOfAllPlanning() {
+    readTo(SIZE - (32 << 20), SIZE);
+
+    assertThat(ahead).isEqualTo(SIZE);
+  }
+
+  @Test
+  void limitOfZero_turnsItOff() {
+    ReadAhead off =
+        new ReadAhead(
+            SIZE,
+            0,
+            (from, to) -> {
+              throw new AssertionError();
+            });
+    for (long at = 0; at < 4 << 20; at += READ) {
+      off.read(at, READ, true);
+    }
+    assertThat(planned).isZero();
+  }
+}
