@@ -406,4 +406,19 @@ class PairingTest {
     assertThat(OtherProcess.run(OtherProcess.Open.class, dir.toString(), "" + SIZE))
         .contains("opened");
   }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void theCacheFile_withAnotherBitmapInAnotherProcess_isInUse(boolean made) throws Exception {
+    if (made) {
+      CachedDevice.builder(new PatternSource(SIZE)).pair(pair).open().close();
+    }
+    try (CachedDevice device = CachedDevice.builder(new PatternSource(SIZE)).pair(pair).open()) {
+      assertThat(OtherProcess.run(OtherProcess.Open.class, dir.toString(), "" + SIZE, "c", "b2"))
+          .contains(pair.cacheFile() + ": is in use by another process");
+      assertThat(OtherProcess.run(OtherProcess.Open.class, dir.toString(), "" + SIZE, "c2", "b"))
+          .contains(pair.bitmapFile() + ": is in use by another process");
+      assertRead(device, PatternSource.bytes(0, SIZE));
+    }
+  }
 }
