@@ -51,7 +51,7 @@ suite "build, gates and default tests" "${mvn[@]}" verify
   qemu-system-x86_64:qemu-system-x86 /usr/share/qemu:qemu-system-data \
   apache2:apache2-bin lighttpd:lighttpd caddy:caddy tinyproxy:tinyproxy \
   mksquashfs:squashfs-tools mkfs.erofs:erofs-utils \
-  cpio:cpio depmod:kmod busybox:busybox-static xz:xz-utils lz4:lz4 nbd-client:nbd-client \
+  cpio:cpio depmod:kmod busybox:busybox-static xz:xz-utils lz4:lz4 nbd-client:nbd-client dmsetup:dmsetup \
   || exit 1
 
 # One JVM a module, on the classes that are built; what is tagged slow runs by hand (docs/guide.md).

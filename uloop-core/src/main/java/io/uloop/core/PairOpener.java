@@ -154,7 +154,18 @@ final class PairOpener {
     return mark == null ? cache.key() : cache.key() + ":" + mark;
   }
 
-  /** The same of a file that is given a mark if it has none and can have one. */
+  /**
+   * Whether two keys are of one file. Of files with a mark the device does not count: its number
+   * may be another after the next start of the machine.
+   */
+  private static boolean sameFile(String was, String is) {
+    boolean marked = was.split(":").length == 3 && is.split(":").length == 3;
+    return marked
+        ? was.substring(was.indexOf(':')).equals(is.substring(is.indexOf(':')))
+        : was.equals(is);
+  }
+
+  /** {@link #cacheKey} of a file that is given a mark if it has none and can have one. */
   private static String markedKey(Storage.File cache) throws IOException {
     if (cache.mark() == null) {
       byte[] random = new byte[8];
@@ -349,7 +360,10 @@ final class PairOpener {
       return;
     }
     List<String> doubts = new ArrayList<>();
-    compare(doubts, "cache file (device:inode:mark)", found.cacheFileKey(), cacheKey(cache));
+    String key = cacheKey(cache);
+    if (!sameFile(found.cacheFileKey(), key)) {
+      compare(doubts, "cache file (device:inode:mark)", found.cacheFileKey(), key);
+    }
     found
         .bitmapChecksum()
         .ifPresent(

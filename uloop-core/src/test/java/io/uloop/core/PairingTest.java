@@ -153,6 +153,41 @@ class PairingTest {
     assertThat(servesOrRefuses(checksums)).isEqualTo(checksums);
   }
 
+  /** The line as it is, with another device and, if wanted, another inode. */
+  private void rewriteCacheFileLine(int inodeMore) throws IOException {
+    Sidecar is = Sidecar.parse(pair.sidecarFile(), Files.readAllBytes(pair.sidecarFile()));
+    String[] key = is.cacheFileKey().split(":");
+    assertThat(key).as("the file system has extended attributes").hasSize(3);
+    String other =
+        (Long.parseLong(key[0]) + 1) + ":" + (Long.parseLong(key[1]) + inodeMore) + ":" + key[2];
+    Sidecar moved =
+        new Sidecar(
+            is.identity(),
+            is.blockSizeBytes(),
+            other,
+            is.checksums(),
+            is.bitmapChecksum(),
+            is.writer());
+    Files.write(pair.sidecarFile(), moved.toBytes());
+  }
+
+  @Test
+  void cacheFile_onADeviceOfAnotherNumber_isTheSame() throws Exception {
+    makePair(false);
+    rewriteCacheFileLine(0);
+
+    assertThat(servesOrRefuses(false)).isTrue();
+    assertThat(source.bytesDelivered()).isZero();
+  }
+
+  @Test
+  void cacheFile_ofAnotherInodeWithTheSameMark_isNotTheSame() throws Exception {
+    makePair(false);
+    rewriteCacheFileLine(1);
+
+    assertThat(servesOrRefuses(false)).isFalse();
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {true, false})
   void bitmap_ofAnotherTime_isNoticed(boolean checksums) throws Exception {
