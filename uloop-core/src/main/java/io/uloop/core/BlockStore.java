@@ -207,7 +207,7 @@ final class BlockStore {
         }
         case UNKNOWN -> {
           if (files.everyBlockHasChecksum()) {
-            LOG.log(Level.WARNING, "{0}: block {1} has no checksum", name(), block);
+            LOG.log(Level.WARNING, "{0}: block {1} has no checksum", name(), Long.toString(block));
             return false;
           }
           Checksums.Writer writer = sums.new Writer(1);
@@ -221,12 +221,16 @@ final class BlockStore {
                 Level.WARNING,
                 "{0}: block {1} at {2} does not fit its checksum; it will be fetched again",
                 name(),
-                block,
-                start);
+                Long.toString(block),
+                Long.toString(start));
       }
     } catch (IOException e) {
       LOG.log(
-          Level.WARNING, "{0}: block {1} cannot be verified: {2}", name(), block, e.getMessage());
+          Level.WARNING,
+          "{0}: block {1} cannot be verified: {2}",
+          name(),
+          Long.toString(block),
+          e.getMessage());
     }
     return false;
   }

@@ -456,4 +456,38 @@ class PairingTest {
       assertRead(device, PatternSource.bytes(0, SIZE));
     }
   }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void pairThatDoesNotBelongTogether_onRequest_isMadeAnew(boolean checksums) throws Exception {
+    guard.expectWarnings("made anew");
+    makePair(false);
+    Path other = Files.write(dir.resolve("other"), new byte[(int) Files.size(pair.cacheFile())]);
+    Files.move(other, pair.cacheFile(), StandardCopyOption.REPLACE_EXISTING);
+    assertThat(servesOrRefuses(checksums)).isFalse();
+
+    try (CachedDevice device = builder(checksums).whenDifferent(WhenDifferent.RECREATE).open()) {
+      assertThat(device.statistics().presentBytes()).isZero();
+      assertRead(device, image);
+    }
+
+    assertThat(servesOrRefuses(checksums)).isTrue();
+    assertThat(source.bytesDelivered()).isZero();
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void oneFile_underTwoNames_isRefused(boolean symbolic) throws Exception {
+    Files.createFile(pair.cacheFile());
+    if (symbolic) {
+      Files.createSymbolicLink(pair.bitmapFile(), pair.cacheFile());
+    } else {
+      Files.createLink(pair.bitmapFile(), pair.cacheFile());
+    }
+
+    assertThatThrownBy(() -> builder(true).open())
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining("are one file");
+    assertThat(Files.size(pair.cacheFile())).isZero();
+  }
 }
