@@ -4,6 +4,7 @@ package io.uloop.core;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
@@ -224,6 +225,8 @@ final class BlockStore {
                 Long.toString(block),
                 Long.toString(start));
       }
+    } catch (ClosedChannelException e) {
+      return false; // by the device's end
     } catch (IOException e) {
       LOG.log(
           Level.WARNING,
@@ -258,6 +261,7 @@ final class BlockStore {
      * @throws IOException if the volume fails or is full; no block is marked then
      */
     void store(long firstBlock, ByteBuffer bytes) throws IOException {
+      noticeCut();
       long lossesBefore = losses.get();
       ByteBuffer view = bytes.duplicate();
       int base = bytes.position();
@@ -330,6 +334,43 @@ final class BlockStore {
   private void dirty(long fromBlock, long toBlock) {
     dirtyPages.set(fromBlock / PagedBits.PAGE_BITS, (toBlock - 1) / PagedBits.PAGE_BITS + 1);
     onDirty.run();
+  }
+
+  /**
+   * Notices that somebody made the cache file shorter while it is in use: what was beyond its end
+   * is made absent, before a write would turn it into a hole.
+   *
+   * @return whether it was
+   */
+  boolean noticeCut() throws IOException {
+    if (PairOpener.size(data.file()) >= geometry.cacheFileBytes()) {
+      return false;
+    }
+    synchronized (losses) {
+      long size = PairOpener.size(data.file());
+      if (size >= geometry.cacheFileBytes()) {
+        return true; // another has done it
+      }
+      LOG.log(
+          Level.WARNING,
+          "{0}: was cut to {1} bytes while in use; what it held beyond is fetched again",
+          name(),
+          Long.toString(size));
+      losses.incrementAndGet(); // for who stores just now
+      long blocks = geometry.blocks();
+      long from = geometry.blockOf(size);
+      while ((from = present.nextSet(from, blocks)) < blocks) {
+        long to = present.nextClear(from, blocks);
+        clear(from, to);
+        from = to;
+      }
+      try {
+        data.file().setSize(geometry.cacheFileBytes());
+      } catch (IOException e) {
+        throw PairFailures.of(files.paths().cacheFile(), "resize", e);
+      }
+      return true;
+    }
   }
 
   /**
