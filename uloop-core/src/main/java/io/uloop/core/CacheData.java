@@ -118,7 +118,12 @@ final class CacheData {
     } catch (InternalError e) {
       LOG.log(Level.DEBUG, "fault in the mapping of " + file.path(), e);
     }
-    deliverFault();
+    try {
+      deliverFault();
+    } catch (InternalError e) { // compiled code may get it at the call itself
+      LOG.log(Level.DEBUG, "fault in the mapping of " + file.path(), e);
+      deliverFault();
+    }
     read(dst.duplicate().limit(index + n).position(index), at);
   }
 
