@@ -52,7 +52,7 @@ suite "build, gates and default tests" "${mvn[@]}" verify
   apache2:apache2-bin lighttpd:lighttpd caddy:caddy tinyproxy:tinyproxy \
   mksquashfs:squashfs-tools mkfs.erofs:erofs-utils \
   systemd-socket-activate:systemd systemd-analyze:systemd \
-  cpio:cpio depmod:kmod busybox:busybox-static xz:xz-utils lz4:lz4 nbd-client:nbd-client \
+  cpio:cpio depmod:kmod busybox:busybox-static xz:xz-utils lz4:lz4 nbd-client:nbd-client dmsetup:dmsetup \
   || exit 1
 
 # One JVM a module, on the classes that are built; what is tagged slow runs by hand (docs/guide.md).

@@ -157,6 +157,27 @@ export_sha() {
   nbdcopy "$uri" - | sha
 }
 
+# right_blocks IMAGE CACHE BITMAP: every block whose bit is set must be the image's; prints how many are
+right_blocks() {
+  python3 - "$@" << 'PY'
+import os
+import sys
+
+image, cache, bitmap = (open(name, "rb") for name in sys.argv[1:])
+bits = bitmap.read()
+found = 0
+for block in range((os.fstat(image.fileno()).st_size + 4095) // 4096):
+    if bits and bits[block // 8] >> block % 8 & 1:
+        image.seek(block * 4096)
+        cache.seek(block * 4096)
+        right = image.read(4096)
+        if cache.read(len(right)) != right:
+            sys.exit(f"the bit of block {block} is set, its data is wrong")
+        found += 1
+print(found)
+PY
+}
+
 # refused STATUS TEXT PROGRAM ARGUMENTS...: ends with the status and one line that has the text
 refused() {
   local expected=$1 text=$2 program=$3 status=0

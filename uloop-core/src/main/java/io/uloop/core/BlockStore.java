@@ -4,6 +4,7 @@ package io.uloop.core;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
@@ -207,7 +208,7 @@ final class BlockStore {
         }
         case UNKNOWN -> {
           if (files.everyBlockHasChecksum()) {
-            LOG.log(Level.WARNING, "{0}: block {1} has no checksum", name(), block);
+            LOG.log(Level.WARNING, "{0}: block {1} has no checksum", name(), Long.toString(block));
             return false;
           }
           Checksums.Writer writer = sums.new Writer(1);
@@ -221,12 +222,18 @@ final class BlockStore {
                 Level.WARNING,
                 "{0}: block {1} at {2} does not fit its checksum; it will be fetched again",
                 name(),
-                block,
-                start);
+                Long.toString(block),
+                Long.toString(start));
       }
+    } catch (ClosedChannelException e) {
+      return false; // by the device's end
     } catch (IOException e) {
       LOG.log(
-          Level.WARNING, "{0}: block {1} cannot be verified: {2}", name(), block, e.getMessage());
+          Level.WARNING,
+          "{0}: block {1} cannot be verified: {2}",
+          name(),
+          Long.toString(block),
+          e.getMessage());
     }
     return false;
   }
@@ -254,6 +261,7 @@ final class BlockStore {
      * @throws IOException if the volume fails or is full; no block is marked then
      */
     void store(long firstBlock, ByteBuffer bytes) throws IOException {
+      noticeCut();
       long lossesBefore = losses.get();
       ByteBuffer view = bytes.duplicate();
       int base = bytes.position();
@@ -326,6 +334,43 @@ final class BlockStore {
   private void dirty(long fromBlock, long toBlock) {
     dirtyPages.set(fromBlock / PagedBits.PAGE_BITS, (toBlock - 1) / PagedBits.PAGE_BITS + 1);
     onDirty.run();
+  }
+
+  /**
+   * Notices that somebody made the cache file shorter while it is in use: what was beyond its end
+   * is made absent, before a write would turn it into a hole.
+   *
+   * @return whether it was
+   */
+  boolean noticeCut() throws IOException {
+    if (PairOpener.size(data.file()) >= geometry.cacheFileBytes()) {
+      return false;
+    }
+    synchronized (losses) {
+      long size = PairOpener.size(data.file());
+      if (size >= geometry.cacheFileBytes()) {
+        return true; // another has done it
+      }
+      LOG.log(
+          Level.WARNING,
+          "{0}: was cut to {1} bytes while in use; what it held beyond is fetched again",
+          name(),
+          Long.toString(size));
+      losses.incrementAndGet(); // for who stores just now
+      long blocks = geometry.blocks();
+      long from = geometry.blockOf(size);
+      while ((from = present.nextSet(from, blocks)) < blocks) {
+        long to = present.nextClear(from, blocks);
+        clear(from, to);
+        from = to;
+      }
+      try {
+        data.file().setSize(geometry.cacheFileBytes());
+      } catch (IOException e) {
+        throw PairFailures.of(files.paths().cacheFile(), "resize", e);
+      }
+      return true;
+    }
   }
 
   /**

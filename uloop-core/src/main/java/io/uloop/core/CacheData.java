@@ -3,7 +3,9 @@ package io.uloop.core;
 
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
@@ -17,6 +19,10 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A file that was cut short, or a sector that cannot be read, makes the access fault; that is
  * noticed here ({@link #copyMapped}) and becomes an {@link IOException}.
+ *
+ * <p>After {@link #close} the mapping is there, but not of the file any more: readers that are in
+ * the middle of a copy get zeroes and find afterwards that it was closed. So a close needs to wait
+ * for nobody, and the volume is free at once.
  *
  * <p><b>Threads:</b> any.
  */
@@ -37,6 +43,7 @@ final class CacheData {
   private final long size;
   private final AtomicReferenceArray<@Nullable ByteBuffer> segments;
   private volatile boolean mappable = true;
+  private volatile boolean closed;
 
   /** Over a cache file of the given size. */
   CacheData(Storage.File file, long size) {
@@ -46,9 +53,14 @@ final class CacheData {
         new AtomicReferenceArray<>(Math.toIntExact((size + SEGMENT_BYTES - 1) >> SEGMENT_SHIFT));
   }
 
+  Storage.File file() {
+    return file;
+  }
+
   /**
    * Copies bytes out, into {@code dst} from an absolute index on; its position is not moved.
    *
+   * @throws java.nio.channels.ClosedChannelException if this was closed before or meanwhile
    * @throws IOException if the file cannot be read there; part may have been copied
    */
   void copy(long offset, ByteBuffer dst, int index, int length) throws IOException {
@@ -64,6 +76,10 @@ final class CacheData {
         copyMapped(segment, within, at, dst, index + done, n);
       }
       done += n;
+    }
+    VarHandle.acquireFence(); // the copy comes before the look
+    if (closed) {
+      throw new ClosedChannelException();
     }
   }
 
@@ -102,7 +118,12 @@ final class CacheData {
     } catch (InternalError e) {
       LOG.log(Level.DEBUG, "fault in the mapping of " + file.path(), e);
     }
-    deliverFault();
+    try {
+      deliverFault();
+    } catch (InternalError e) { // compiled code may get it at the call itself
+      LOG.log(Level.DEBUG, "fault in the mapping of " + file.path(), e);
+      deliverFault();
+    }
     read(dst.duplicate().limit(index + n).position(index), at);
   }
 
@@ -150,7 +171,41 @@ final class CacheData {
       return null;
     }
     ByteBuffer other = segments.compareAndExchange(index, null, fresh);
+    if (closed) {
+      release(fresh);
+      throw new ClosedChannelException();
+    }
     return other == null ? fresh : other;
+  }
+
+  /** Ends all reading; the file itself is the caller's to close. */
+  void close() {
+    closed = true;
+    for (int i = 0; i < segments.length(); i++) {
+      ByteBuffer segment = segments.get(i);
+      if (segment != null) {
+        release(segment);
+      }
+    }
+  }
+
+  /** Takes the file out of a mapping; where that cannot be, the garbage collector ends it. */
+  private static void release(ByteBuffer segment) {
+    if (segment.isDirect() && !jvmIsEnding() && LibC.loadsQuietly()) {
+      LibC.unmapFile(segment);
+    }
+  }
+
+  /**
+   * Whether the operating system is about to end all mappings; loading JNA would be for nothing.
+   */
+  private static boolean jvmIsEnding() {
+    try {
+      Runtime.getRuntime().removeShutdownHook(new Thread());
+      return false;
+    } catch (IllegalStateException e) {
+      return true;
+    }
   }
 
   /** Writes bytes; the position of {@code src} moves to its limit. */

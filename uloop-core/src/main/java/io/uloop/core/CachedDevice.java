@@ -94,11 +94,14 @@ public final class CachedDevice implements BlockDevice {
             new FetchTable.Shape(fetchUnit, most, most, unit / 4),
             Math.max(1, Math.min(parallelism, Builder.MOST_FETCHES)));
     ReaderGate gate = null;
+    SendingRanges sending = null;
     if (settings.maxCacheBytes == Long.MAX_VALUE) {
       this.evictor = null;
     } else {
       gate = new ReaderGate();
-      this.evictor = new Evictor(store, table, gate, counters, settings.maxCacheBytes, unit);
+      sending = new SendingRanges();
+      this.evictor =
+          new Evictor(store, table, gate, sending, counters, settings.maxCacheBytes, unit);
     }
     this.misses =
         new MissPath(
@@ -114,7 +117,7 @@ public final class CachedDevice implements BlockDevice {
     ReadAhead readAhead =
         new ReadAhead(geometry.sizeBytes(), settings.readAheadMaxBytes, misses::beginBackground);
     this.hot = settings.hotTierBytes == 0 ? null : new HotTier(geometry, settings.hotTierBytes);
-    this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor);
+    this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor, sending);
     misses.connect(fetcher, hits, readAhead);
     this.capabilities =
         new DeviceCapabilities(
@@ -446,6 +449,7 @@ public final class CachedDevice implements BlockDevice {
       if (failures.isEmpty()) {
         seal();
       }
+      store.data().close();
       attempt(failures, files::close);
     } finally {
       closer = null;

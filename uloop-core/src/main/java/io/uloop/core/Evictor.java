@@ -22,7 +22,8 @@ import java.util.concurrent.atomic.AtomicLong;
  *   <li>bits cleared in memory, and the regions kept from being fetched ({@link FetchTable#evict});
  *   <li>bits cleared durably (a commit);
  *   <li>readers that might have seen the bits have left ({@link ReaderGate});
- *   <li>holes punched; the regions may be fetched again.
+ *   <li>holes punched; the regions may be fetched again. One that is being sent to a channel just
+ *       now ({@link SendingRanges}) keeps its bytes until another time.
  * </ol>
  *
  * A crash after any step leaves at worst blocks without bits.
@@ -43,6 +44,7 @@ final class Evictor {
   private final BlockStore store;
   private final FetchTable table;
   private final ReaderGate gate;
+  private final SendingRanges sending;
   private final Counters counters;
   private final long limitBytes;
   private final long regionBlocks;
@@ -56,6 +58,9 @@ final class Evictor {
 
   private long hand;
 
+  /** Regions that are absent and not punched, as they were being sent. */
+  private final List<long[]> postponed = new ArrayList<>();
+
   /**
    * Makes an evictor.
    *
@@ -66,6 +71,7 @@ final class Evictor {
       BlockStore store,
       FetchTable table,
       ReaderGate gate,
+      SendingRanges sending,
       Counters counters,
       long limitBytes,
       long regionBlocks)
@@ -73,6 +79,7 @@ final class Evictor {
     this.store = store;
     this.table = table;
     this.gate = gate;
+    this.sending = sending;
     this.counters = counters;
     this.limitBytes = limitBytes;
     this.regionBlocks = regionBlocks;
@@ -128,6 +135,7 @@ final class Evictor {
       return;
     }
     refused = false;
+    evict(postponedBefore(), commit);
     allocated.set(store.data().allocatedBytes());
     int fruitless = 0;
     while (allocated.get() > lowMark() && fruitless < 2) {
@@ -141,6 +149,21 @@ final class Evictor {
       fruitless = now < allocated.get() ? 0 : fruitless + 1;
       allocated.set(now);
     }
+  }
+
+  /** What was postponed and can be done now; what has been fetched again is as any other region. */
+  private List<long[]> postponedBefore() {
+    List<long[]> batch = new ArrayList<>();
+    for (long[] region : List.copyOf(postponed)) {
+      boolean absent = store.present().nextSet(region[0], region[1]) == region[1];
+      if (absent && !sending.overlaps(region[0], region[1]) && table.evict(region[0], region[1])) {
+        batch.add(region);
+        postponed.remove(region);
+      } else if (!absent) {
+        postponed.remove(region);
+      }
+    }
+    return batch;
   }
 
   /** Takes regions for about so many bytes, as the hand finds them, and makes them absent. */
@@ -175,11 +198,18 @@ final class Evictor {
   }
 
   private void evict(List<long[]> batch, Commit commit) throws IOException {
+    if (batch.isEmpty()) {
+      return;
+    }
     Geometry geometry = store.geometry();
     try {
       commit.run();
       gate.awaitReaders();
       for (long[] region : batch) {
+        if (sending.overlaps(region[0], region[1])) {
+          postponed.add(region);
+          continue;
+        }
         long start = geometry.startOf(region[0]);
         long length = geometry.startOf(region[1]) - start;
         store.data().punch(start, length);

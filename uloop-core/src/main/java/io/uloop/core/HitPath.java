@@ -53,6 +53,9 @@ final class HitPath {
 
   private final @Nullable Evictor evictor;
 
+  /** Null unless the cache is bounded. */
+  private final @Nullable SendingRanges sending;
+
   HitPath(
       BlockStore store,
       FetchTable table,
@@ -61,7 +64,8 @@ final class HitPath {
       CacheHealth health,
       @Nullable HotTier hot,
       @Nullable ReaderGate gate,
-      @Nullable Evictor evictor) {
+      @Nullable Evictor evictor,
+      @Nullable SendingRanges sending) {
     this.geometry = store.geometry();
     this.store = store;
     this.table = table;
@@ -72,6 +76,7 @@ final class HitPath {
     this.hot = hot;
     this.gate = gate;
     this.evictor = evictor;
+    this.sending = sending;
   }
 
   /** Fills the buffer if all is present and right; the range is within the device, not empty. */
@@ -197,11 +202,22 @@ final class HitPath {
 
   /** Drops blocks whose bytes the cache volume does not give back, so that they are fetched. */
   void unreadable(long from, long to, IOException cause) {
+    if (cause instanceof ClosedChannelException) {
+      return; // by the device's end
+    }
+    boolean cut = false;
+    try {
+      cut = store.noticeCut();
+    } catch (IOException e) {
+      cause.addSuppressed(e);
+    }
     LOG.log(Level.WARNING, "{0}; fetched again", cause.getMessage());
     for (long block = from; block < to; block++) {
       heal(block, true);
     }
-    health.failed(cause);
+    if (!cut) {
+      health.failed(cause);
+    }
   }
 
   /** Holds every present block against its checksum; what is wrong is dropped. */
@@ -229,18 +245,55 @@ final class HitPath {
   }
 
   long transferTo(long offset, long length, WritableByteChannel target) throws IOException {
-    long entered = enter();
+    // Not through the gate: the target may keep us for ever, and the evictor must not wait for it.
+    long @Nullable [] range =
+        sending == null
+            ? null
+            : sending.begin(
+                geometry.blockOf(offset), geometry.firstBlockAtOrAfter(offset + length));
     long sent;
     try {
       long there = presentBytes(offset, length);
-      sent = there == 0 ? 0 : store.transferTo(offset, there, target);
+      sent = there == 0 ? 0 : send(offset, there, target);
     } finally {
-      leave(entered);
+      if (sending != null && range != null) {
+        sending.end(range);
+      }
     }
     if (sent > 0) {
       hit(offset, sent);
     }
     return sent;
+  }
+
+  /** Sends present bytes; if it is the file that does not give them, its block is dropped. */
+  private long send(long offset, long length, WritableByteChannel target) throws IOException {
+    long block = geometry.blockOf(offset);
+    IOException failure = null;
+    try {
+      long sent = store.transferTo(offset, length, target);
+      // None: the target is full, or the file ends before.
+      if (sent > 0 || PairOpener.size(store.data().file()) > offset) {
+        return sent;
+      }
+    } catch (ClosedChannelException e) {
+      throw e;
+    } catch (IOException e) {
+      failure = e;
+    }
+    try {
+      store.data().file().read(ByteBuffer.allocate(1), offset);
+    } catch (IOException e) {
+      unreadable(
+          block,
+          block + 1,
+          PairFailures.of(store.data().file().path(), "read of 1 byte at " + offset, e));
+      return 0;
+    }
+    if (failure != null) {
+      throw failure; // it was the target
+    }
+    return 0;
   }
 
   long presentBytes(long offset, long length) {

@@ -5,14 +5,16 @@ import com.sun.jna.Memory;
 import com.sun.jna.Native;
 import com.sun.jna.NativeLong;
 import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /**
- * A file descriptor for what the JDK cannot say: holes.
+ * What the JDK cannot say: holes, and the end of a mapping.
  *
- * <p>Loaded when first needed (a bounded cache), since loading JNA takes a tenth of a second. Linux
- * on 64 bits; elsewhere {@link #open} fails with a clear error.
+ * <p>Loaded when first needed (a bounded cache, the close of a mapped file), since loading JNA
+ * takes a tenth of a second. Linux on 64 bits; elsewhere {@link #open} fails with a clear error.
  */
 final class LibC implements AutoCloseable {
 
@@ -27,6 +29,9 @@ final class LibC implements AutoCloseable {
   private static final int STATX_BLOCKS = 0x400;
   private static final int STX_BLOCKS_OFFSET = 48;
   private static final int STATX_BYTES = 256;
+  // mmap(2): PROT_READ, MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_NORESERVE
+  private static final int PROT_READ = 1;
+  private static final int IN_PLACE_OF_A_FILE = 0x02 | 0x10 | 0x20 | 0x4000;
 
   /** The calls themselves; each has its man page in section 2. */
   private static final class Calls {
@@ -39,6 +44,14 @@ final class LibC implements AutoCloseable {
     static native int close(int fd);
 
     static native int fallocate(int fd, int mode, NativeLong offset, NativeLong length);
+
+    static native com.sun.jna.Pointer mmap(
+        com.sun.jna.Pointer address,
+        NativeLong length,
+        int protection,
+        int flags,
+        int fd,
+        NativeLong offset);
 
     static native int statx(
         int dirfd, String path, int flags, int mask, com.sun.jna.Pointer buffer);
@@ -79,6 +92,39 @@ final class LibC implements AutoCloseable {
         throw failed("statx", path, "");
       }
       return buffer.getLong(STX_BLOCKS_OFFSET) * 512;
+    }
+  }
+
+  /**
+   * Whether JNA may be loaded without a warning of the JVM (JDK 24 and later print one, unless
+   * native access is enabled for it).
+   */
+  static boolean loadsQuietly() {
+    try {
+      return (boolean)
+          Module.class.getMethod("isNativeAccessEnabled").invoke(Native.class.getModule());
+    } catch (NoSuchMethodException e) {
+      return true; // JDK 17 to 21
+    } catch (ReflectiveOperationException | LinkageError e) {
+      return false;
+    }
+  }
+
+  /**
+   * Puts nothing but zeroes in the place of a mapped file, at once; the memory stays reserved until
+   * the buffer is collected. Does nothing where that cannot be.
+   */
+  static void unmapFile(ByteBuffer mapping) {
+    try {
+      Calls.mmap(
+          Native.getDirectBufferPointer(mapping),
+          new NativeLong(mapping.capacity()),
+          PROT_READ,
+          IN_PLACE_OF_A_FILE,
+          -1,
+          new NativeLong(0));
+    } catch (LinkageError e) {
+      System.getLogger("io.uloop.core").log(Level.DEBUG, "a mapping is left to the collector", e);
     }
   }
 

@@ -9,6 +9,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
+import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.channels.WritableByteChannel;
 import java.nio.charset.StandardCharsets;
@@ -28,7 +29,8 @@ import org.jspecify.annotations.Nullable;
  * #read}. So a channel that an interrupt closed is opened again, and the step repeated. And POSIX
  * record locks (fcntl(2), F_SETLK) are dropped when the process closes <em>any</em> descriptor of
  * the file; so no second descriptor is ever closed before the end, and the lock is taken again with
- * the new channel.
+ * the new channel. The JDK opens and closes one for each look at the extended attributes: so the
+ * mark is read before the lock is taken, and the lock is taken again after the mark was written.
  */
 final class LocalFile implements Storage.File {
   /** An extended attribute, {@code user.uloop.mark} (xattr(7)). */
@@ -42,8 +44,12 @@ final class LocalFile implements Storage.File {
   @GuardedBy("reopening")
   private boolean closed;
 
+  /** Not null from {@link #tryLock} on. */
   @GuardedBy("reopening")
-  private boolean locked;
+  private @Nullable FileLock lock;
+
+  @GuardedBy("reopening")
+  private @Nullable String mark;
 
   @GuardedBy("reopening")
   private @Nullable LibC libc;
@@ -72,6 +78,15 @@ final class LocalFile implements Storage.File {
 
   @Override
   public @Nullable String mark() {
+    reopening.lock();
+    try {
+      return lock == null ? readMark() : mark;
+    } finally {
+      reopening.unlock();
+    }
+  }
+
+  private @Nullable String readMark() {
     try {
       UserDefinedFileAttributeView view = attributes();
       if (view == null || !view.list().contains(MARK)) {
@@ -86,21 +101,51 @@ final class LocalFile implements Storage.File {
   }
 
   @Override
-  public void setMark(String mark) throws IOException {
-    UserDefinedFileAttributeView view = attributes();
-    if (view == null) {
-      return;
-    }
+  public void setMark(String wanted) throws IOException {
+    reopening.lock();
     try {
-      view.write(MARK, StandardCharsets.US_ASCII.encode(mark));
-    } catch (IOException e) {
-      return; // as above
+      FileChannel current = channel();
+      FileLock held = lock;
+      if (held != null) {
+        held.release();
+      }
+      boolean written = writeMark(wanted);
+      if (held != null) {
+        lock = relocked(current);
+      }
+      if (!written) {
+        return;
+      }
+      mark = wanted;
+    } finally {
+      reopening.unlock();
     }
     steadily(
         channel -> {
           channel.force(true); // attributes, too
           return true;
         });
+  }
+
+  private boolean writeMark(String wanted) {
+    try {
+      UserDefinedFileAttributeView view = attributes();
+      if (view != null) {
+        view.write(MARK, StandardCharsets.US_ASCII.encode(wanted));
+        return true;
+      }
+    } catch (IOException e) {
+      // as above
+    }
+    return false;
+  }
+
+  private FileLock relocked(FileChannel channel) throws IOException {
+    FileLock again = channel.tryLock();
+    if (again == null) {
+      throw new IOException(path + ": lost its lock to another process");
+    }
+    return again;
   }
 
   private @Nullable UserDefinedFileAttributeView attributes() {
@@ -244,8 +289,9 @@ final class LocalFile implements Storage.File {
   public boolean tryLock() throws IOException {
     reopening.lock();
     try {
-      locked = file.getChannel().tryLock() != null;
-      return locked;
+      mark = readMark();
+      lock = file.getChannel().tryLock();
+      return lock != null;
     } catch (OverlappingFileLockException e) {
       return false;
     } finally {
@@ -274,8 +320,8 @@ final class LocalFile implements Storage.File {
         file.getChannel().close();
         RandomAccessFile again = new RandomAccessFile(path.toFile(), "rw");
         try {
-          if (locked && again.getChannel().tryLock() == null) {
-            throw new IOException(path + ": lost its lock to another process");
+          if (lock != null) {
+            lock = relocked(again.getChannel());
           }
         } catch (IOException | OverlappingFileLockException e) {
           again.close();

@@ -14,9 +14,10 @@ import org.jspecify.annotations.Nullable;
  * the shared page {@link #FULL}. So a 16 TiB image with 4 KiB blocks costs half a MiB empty and no
  * more full.
  *
- * <p><b>Threads:</b> safe for any, without locks. Setting a bit has release, testing it acquire
- * semantics: who sees a bit set sees what was done before it was set. A clear that meets a set of
- * the same bit is the caller's to order.
+ * <p><b>Threads:</b> safe for any, without locks. Setting or clearing a bit is volatile, testing it
+ * has acquire semantics: who sees a bit set sees what was done before it was set, and who clears
+ * one sees what was done before it had been set (the committer clears a page's flag, then looks at
+ * its bits). A clear that meets a set of the same bit is the caller's to order.
  */
 final class PagedBits {
 
@@ -106,7 +107,7 @@ final class PagedBits {
         continue;
       }
       long mask = mask(bit, to);
-      long before = (long) WORD.getAndBitwiseOrRelease(page, word(bit), mask);
+      long before = (long) WORD.getAndBitwiseOr(page, word(bit), mask);
       changed += Long.bitCount(mask & ~before);
     }
     return changed;
@@ -127,7 +128,7 @@ final class PagedBits {
         continue;
       }
       long mask = mask(bit, to);
-      long before = (long) WORD.getAndBitwiseAndRelease(page, word(bit), ~mask);
+      long before = (long) WORD.getAndBitwiseAnd(page, word(bit), ~mask);
       changed += Long.bitCount(mask & before);
     }
     return changed;

@@ -86,44 +86,50 @@ final class PairOpener {
     boolean opened = false;
     try {
       bitmap = lock(paths.bitmapFile());
+      refuseOneFile(bitmap.file());
       cache = lock(paths.cacheFile());
       // Names first: content that is durable under a name that is not would be half a pair.
       forceDirectory(paths.bitmapFile());
       forceDirectory(paths.cacheFile());
       Plan plan = plan(identity, blockSizeBytes, bitmap.file(), cache.file());
       Geometry geometry = plan.geometry;
+      if (useChecksums) {
+        noteIfMissing(made, paths.checksumFile());
+        checksums = openChecksums();
+      }
+      long checksumBytes = geometry.blocks() * Integer.BYTES;
+      boolean every =
+          plan.everyBlockHasChecksum && checksums != null && size(checksums) == checksumBytes;
+      PagedBits present = new PagedBits(geometry.blocks());
+      if (!plan.make) {
+        int crc = PairFiles.load(bitmap.file(), present);
+        if (!belongTogether(plan, cache.file(), crc, every)) {
+          plan = plan.anew();
+          present = new PagedBits(geometry.blocks());
+        }
+      }
       if (plan.make) {
         empty(paths.bitmapFile(), bitmap.file(), geometry.bitmapFileBytes());
         empty(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
       } else if (size(cache.file()) < geometry.cacheFileBytes()) {
         resize(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
       }
-      PagedBits present = new PagedBits(geometry.blocks());
-      int crc = plan.make ? 0 : PairFiles.load(bitmap.file(), present);
-      boolean every = plan.make || plan.everyBlockHasChecksum;
-      if (useChecksums) {
-        noteIfMissing(made, paths.checksumFile());
-        checksums = openChecksums();
-        long bytes = geometry.blocks() * Integer.BYTES;
-        if (plan.make) {
-          empty(paths.checksumFile(), checksums, bytes);
-        } else if (size(checksums) != bytes) {
-          LOG.log(
-              size(checksums) == 0 ? Level.DEBUG : Level.WARNING,
-              "{0}: is {1} bytes, expected {2}; begun anew",
-              paths.checksumFile(),
-              size(checksums),
-              bytes);
-          empty(paths.checksumFile(), checksums, bytes);
-          every = false;
-        }
-      } else {
-        every = false;
+      if (checksums == null) {
         if (plan.make) {
           deleteChecksums(); // they are of what the pair held before
         }
+      } else if (plan.make) {
+        every = true;
+        empty(paths.checksumFile(), checksums, checksumBytes);
+      } else if (size(checksums) != checksumBytes) {
+        LOG.log(
+            size(checksums) == 0 ? Level.DEBUG : Level.WARNING,
+            "{0}: is {1} bytes, expected {2}; begun anew",
+            paths.checksumFile(),
+            Long.toString(size(checksums)),
+            Long.toString(checksumBytes));
+        empty(paths.checksumFile(), checksums, checksumBytes);
       }
-      checkPairing(plan, cache.file(), crc, every);
       Sidecar sidecar =
           new Sidecar(
               plan.identity,
@@ -187,7 +193,18 @@ final class PairOpener {
     return mark == null ? cache.key() : cache.key() + ":" + mark;
   }
 
-  /** The same of a file that is given a mark if it has none and can have one. */
+  /**
+   * Whether two keys are of one file. Of files with a mark the device does not count: its number
+   * may be another after the next start of the machine.
+   */
+  private static boolean sameFile(String was, String is) {
+    boolean marked = was.split(":").length == 3 && is.split(":").length == 3;
+    return marked
+        ? was.substring(was.indexOf(':')).equals(is.substring(is.indexOf(':')))
+        : was.equals(is);
+  }
+
+  /** {@link #cacheKey} of a file that is given a mark if it has none and can have one. */
   private static String markedKey(Storage.File cache) throws IOException {
     if (cache.mark() == null) {
       byte[] random = new byte[8];
@@ -219,7 +236,12 @@ final class PairOpener {
       Geometry geometry,
       boolean make,
       boolean everyBlockHasChecksum,
-      @Nullable Sidecar found) {}
+      @Nullable Sidecar found) {
+
+    Plan anew() {
+      return new Plan(identity, geometry, true, false, found);
+    }
+  }
 
   private Plan plan(
       @Nullable SourceIdentity identity,
@@ -335,7 +357,7 @@ final class PairOpener {
           Level.INFO,
           "{0}: no sidecar; adopted as a legacy pair of {1} bytes",
           paths.bitmapFile(),
-          geometry.sizeBytes());
+          Long.toString(geometry.sizeBytes()));
       return true;
     }
     if (bitmapFits && cacheBytes == 0) {
@@ -374,15 +396,21 @@ final class PairOpener {
    * <p>With a checksum for every block each one is verified before its first use anyway, and a bad
    * one fetched again, so a copied pair is as good as the original. Without, bits that cannot be
    * trusted are not used.
+   *
+   * @return false if the pair cannot be used and is to be made anew
+   * @throws CacheMismatchException if it cannot be used and is not
    */
-  private void checkPairing(Plan plan, Storage.File cache, int bitmapCrc, boolean every)
+  private boolean belongTogether(Plan plan, Storage.File cache, int bitmapCrc, boolean every)
       throws IOException {
     Sidecar found = plan.found;
-    if (plan.make || found == null) {
-      return;
+    if (found == null) {
+      return true;
     }
     List<String> doubts = new ArrayList<>();
-    compare(doubts, "cache file (device:inode:mark)", found.cacheFileKey(), cacheKey(cache));
+    String key = cacheKey(cache);
+    if (!sameFile(found.cacheFileKey(), key)) {
+      compare(doubts, "cache file (device:inode:mark)", found.cacheFileKey(), key);
+    }
     found
         .bitmapChecksum()
         .ifPresent(
@@ -393,15 +421,32 @@ final class PairOpener {
                     Integer.toHexString(was),
                     Integer.toHexString(bitmapCrc)));
     if (doubts.isEmpty()) {
-      return;
+      return true;
     }
     String what =
         paths.bitmapFile() + " and " + paths.cacheFile() + ": " + String.join("; ", doubts);
-    if (!every) {
+    if (every) {
+      LOG.log(Level.WARNING, "{0}; each block is verified before its first use", what);
+      return true;
+    }
+    if (whenDifferent == WhenDifferent.FAIL) {
       throw new CacheMismatchException(
           what + ", and not every block has a checksum to tell what is right (re-create the pair)");
     }
-    LOG.log(Level.WARNING, "{0}; each block is verified before its first use", what);
+    LOG.log(Level.WARNING, "{0}; the pair is made anew", what);
+    return false;
+  }
+
+  /** Two names may be of one file, by a link. */
+  private void refuseOneFile(Storage.File bitmap) throws IOException {
+    if (storage.exists(paths.cacheFile()) && storage.key(paths.cacheFile()).equals(bitmap.key())) {
+      throw new CacheMismatchException(
+          "cache file "
+              + paths.cacheFile()
+              + " and bitmap file "
+              + paths.bitmapFile()
+              + " are one file");
+    }
   }
 
   private Storage.File openChecksums() throws IOException {

@@ -95,6 +95,41 @@ class ConcurrencyTest {
   }
 
   @Test
+  void oneRange_readByEightColdReadersAtOnce_costsTheOriginTheRangeAndNoMore() throws Exception {
+    int from = 1 << 20;
+    int length = 4 << 20;
+    try (CachedDevice device = builder(source).open()) {
+      CountDownLatch started = new CountDownLatch(8);
+      ExecutorService threads = Executors.newFixedThreadPool(8);
+      List<Future<?>> all = new ArrayList<>();
+      for (int t = 0; t < 8; t++) {
+        all.add(
+            threads.submit(
+                () -> {
+                  started.countDown();
+                  started.await();
+                  // As a copying program reads: one piece after the other.
+                  for (int offset = from; offset < from + length; offset += 128 * 1024) {
+                    ByteBuffer dst = ByteBuffer.allocate(128 * 1024);
+                    device.read(offset, dst);
+                    assertRight(dst, offset);
+                  }
+                  return null;
+                }));
+      }
+      threads.shutdown();
+      for (Future<?> each : all) {
+        each.get();
+      }
+      assertThat(source.bytesDelivered()).isEqualTo(length);
+      assertThat(device.statistics().bytesFetched()).isEqualTo(length);
+      for (int offset = from; offset < from + length; offset += 4096) {
+        assertThat(source.timesRead(offset)).isEqualTo(1);
+      }
+    }
+  }
+
+  @Test
   void waiter_whoseBytesHaveLanded_isWokenBeforeTheFetchEnds() throws Exception {
     source.pieceBytes(4096);
     try (CachedDevice device = builder(source).fetchBytes(1 << 20).open()) {

@@ -31,7 +31,7 @@ final class FaultStorage implements Storage {
 
   private final Storage below;
   private boolean mappable = true;
-  private boolean forcing = true;
+  private Predicate<Path> unforced = path -> false;
 
   private final Map<String, Runnable> hook = new ConcurrentHashMap<>();
 
@@ -54,7 +54,12 @@ final class FaultStorage implements Storage {
 
   /** Leaves the forces out, which cost much and do nothing that a test could see. */
   FaultStorage unforced() {
-    forcing = false;
+    return unforced(path -> true);
+  }
+
+  /** As {@link #unforced()}, for some files. */
+  FaultStorage unforced(Predicate<Path> which) {
+    unforced = which;
     return this;
   }
 
@@ -143,7 +148,7 @@ final class FaultStorage implements Storage {
   @Override
   public void replace(Path path, byte[] content) throws IOException {
     step("replace", path);
-    if (forcing) {
+    if (!unforced.test(path)) {
       below.replace(path, content);
     } else {
       Files.write(path, content);
@@ -153,7 +158,7 @@ final class FaultStorage implements Storage {
   @Override
   public void forceDirectory(Path directory) throws IOException {
     step("forceDirectory", directory);
-    if (forcing) {
+    if (!unforced.test(directory)) {
       below.forceDirectory(directory);
     }
   }
@@ -218,7 +223,7 @@ final class FaultStorage implements Storage {
     @Override
     public void force() throws IOException {
       step("force", path());
-      if (forcing) {
+      if (!unforced.test(path())) {
         file.force();
       }
     }

@@ -3,15 +3,11 @@ package io.uloop.core;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.uloop.PatternSource;
-import io.uloop.SourceIdentity;
 import io.uloop.TestSeed;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
-import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.Optional;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Tag;
@@ -62,7 +58,7 @@ class KillTest {
         }
         process.destroyForcibly().waitFor();
       }
-      found += rightBlocks(pair, checksums);
+      found += PairCheck.rightBlocks(pair, SIZE, checksums).cardinality();
     }
     System.out.printf("%d kills, %d present blocks compared%n", KILLS, found);
     assertThat(found).isPositive();
@@ -71,26 +67,5 @@ class KillTest {
   private Process start(boolean checksums, String seed) throws Exception {
     return OtherProcess.start(
         OtherProcess.ReadUntilKilled.class, dir.toString(), "" + SIZE, "" + checksums, seed);
-  }
-
-  private static long rightBlocks(CachePair pair, boolean checksums) throws Exception {
-    SourceIdentity identity = new SourceIdentity("pattern:" + SIZE, SIZE, Optional.empty());
-    PairOpener opener = new PairOpener(new LocalStorage(), pair, checksums, WhenDifferent.FAIL);
-    try (PairFiles files = opener.open(identity, 0)) {
-      Geometry geometry = files.geometry();
-      BlockStore store = new BlockStore(files, () -> {});
-      ByteBuffer block = ByteBuffer.allocate(geometry.blockSizeBytes());
-      long blocks = geometry.blocks();
-      long found = 0;
-      for (long b = 0; (b = store.present().nextSet(b, blocks)) < blocks; b++, found++) {
-        long start = geometry.startOf(b);
-        int length = (int) (geometry.endBefore(b + 1) - start);
-        store.copy(start, block, 0, length);
-        assertThat(block.clear().limit(length))
-            .isEqualTo(ByteBuffer.wrap(PatternSource.bytes(start, length)));
-      }
-      assertThat(store.verify(0, blocks, store::setReady)).isEqualTo(-1);
-      return found;
-    }
   }
 }

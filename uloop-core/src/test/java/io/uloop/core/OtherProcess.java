@@ -35,7 +35,10 @@ final class OtherProcess {
     return output;
   }
 
-  /** Opens the pair {@code c}, {@code b} of a directory for a pattern of some size; says how. */
+  /**
+   * Opens the pair {@code c}, {@code b} (or those named) of a directory for a pattern of some size;
+   * says how.
+   */
   static final class Open {
     private Open() {}
 
@@ -43,7 +46,10 @@ final class OtherProcess {
       Path dir = Path.of(arguments[0]);
       try (CachedDevice device =
           CachedDevice.builder(new PatternSource(Long.parseLong(arguments[1])))
-              .pair(new CachePair(dir.resolve("c"), dir.resolve("b")))
+              .pair(
+                  new CachePair(
+                      dir.resolve(arguments.length > 2 ? arguments[2] : "c"),
+                      dir.resolve(arguments.length > 3 ? arguments[3] : "b")))
               .open()) {
         System.out.println("opened " + device);
       } catch (IOException e) {

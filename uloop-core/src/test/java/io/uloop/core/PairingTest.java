@@ -153,6 +153,41 @@ class PairingTest {
     assertThat(servesOrRefuses(checksums)).isEqualTo(checksums);
   }
 
+  /** The line as it is, with another device and, if wanted, another inode. */
+  private void rewriteCacheFileLine(int inodeMore) throws IOException {
+    Sidecar is = Sidecar.parse(pair.sidecarFile(), Files.readAllBytes(pair.sidecarFile()));
+    String[] key = is.cacheFileKey().split(":");
+    assertThat(key).as("the file system has extended attributes").hasSize(3);
+    String other =
+        (Long.parseLong(key[0]) + 1) + ":" + (Long.parseLong(key[1]) + inodeMore) + ":" + key[2];
+    Sidecar moved =
+        new Sidecar(
+            is.identity(),
+            is.blockSizeBytes(),
+            other,
+            is.checksums(),
+            is.bitmapChecksum(),
+            is.writer());
+    Files.write(pair.sidecarFile(), moved.toBytes());
+  }
+
+  @Test
+  void cacheFile_onADeviceOfAnotherNumber_isTheSame() throws Exception {
+    makePair(false);
+    rewriteCacheFileLine(0);
+
+    assertThat(servesOrRefuses(false)).isTrue();
+    assertThat(source.bytesDelivered()).isZero();
+  }
+
+  @Test
+  void cacheFile_ofAnotherInodeWithTheSameMark_isNotTheSame() throws Exception {
+    makePair(false);
+    rewriteCacheFileLine(1);
+
+    assertThat(servesOrRefuses(false)).isFalse();
+  }
+
   @ParameterizedTest
   @ValueSource(booleans = {true, false})
   void bitmap_ofAnotherTime_isNoticed(boolean checksums) throws Exception {
@@ -405,5 +440,54 @@ class PairingTest {
     }
     assertThat(OtherProcess.run(OtherProcess.Open.class, dir.toString(), "" + SIZE))
         .contains("opened");
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void theCacheFile_withAnotherBitmapInAnotherProcess_isInUse(boolean made) throws Exception {
+    if (made) {
+      CachedDevice.builder(new PatternSource(SIZE)).pair(pair).open().close();
+    }
+    try (CachedDevice device = CachedDevice.builder(new PatternSource(SIZE)).pair(pair).open()) {
+      assertThat(OtherProcess.run(OtherProcess.Open.class, dir.toString(), "" + SIZE, "c", "b2"))
+          .contains(pair.cacheFile() + ": is in use by another process");
+      assertThat(OtherProcess.run(OtherProcess.Open.class, dir.toString(), "" + SIZE, "c2", "b"))
+          .contains(pair.bitmapFile() + ": is in use by another process");
+      assertRead(device, PatternSource.bytes(0, SIZE));
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void pairThatDoesNotBelongTogether_onRequest_isMadeAnew(boolean checksums) throws Exception {
+    guard.expectWarnings("made anew");
+    makePair(false);
+    Path other = Files.write(dir.resolve("other"), new byte[(int) Files.size(pair.cacheFile())]);
+    Files.move(other, pair.cacheFile(), StandardCopyOption.REPLACE_EXISTING);
+    assertThat(servesOrRefuses(checksums)).isFalse();
+
+    try (CachedDevice device = builder(checksums).whenDifferent(WhenDifferent.RECREATE).open()) {
+      assertThat(device.statistics().presentBytes()).isZero();
+      assertRead(device, image);
+    }
+
+    assertThat(servesOrRefuses(checksums)).isTrue();
+    assertThat(source.bytesDelivered()).isZero();
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void oneFile_underTwoNames_isRefused(boolean symbolic) throws Exception {
+    Files.createFile(pair.cacheFile());
+    if (symbolic) {
+      Files.createSymbolicLink(pair.bitmapFile(), pair.cacheFile());
+    } else {
+      Files.createLink(pair.bitmapFile(), pair.cacheFile());
+    }
+
+    assertThatThrownBy(() -> builder(true).open())
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining("are one file");
+    assertThat(Files.size(pair.cacheFile())).isZero();
   }
 }

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import io.uloop.MemorySource;
+import io.uloop.TestSeed;
+import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.condition.EnabledOnOs;
+import org.junit.jupiter.api.condition.OS;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What is left of a device after its close, also for those who read meanwhile. */
+@Timeout(60)
+class CloseTest {
+
+  private static final int SIZE = 3 << 20;
+
+  @RegisterExtension final Guard guard = new Guard();
+  @TempDir Path dir;
+
+  private final Random random = TestSeed.random("CloseTest");
+  private final byte[] image = new byte[SIZE];
+  private CachePair pair;
+
+  @BeforeEach
+  void fill() {
+    random.nextBytes(image);
+    pair = new CachePair(dir.resolve("c"), dir.resolve("b"));
+  }
+
+  private CachedDevice open() throws Exception {
+    return CachedDevice.builder(new MemorySource(image)).pair(pair).open();
+  }
+
+  private boolean isMapped() throws Exception {
+    try (var lines = Files.lines(Path.of("/proc/self/maps"))) {
+      return lines.anyMatch(line -> line.contains(dir.toString()));
+    }
+  }
+
+  @Test
+  @EnabledOnOs(OS.LINUX)
+  void cacheFile_afterTheClose_isNotMapped() throws Exception {
+    assumeTrue(LibC.loadsQuietly(), "the JVM has --enable-native-access");
+    CachedDevice device = open();
+    device.read(0, ByteBuffer.allocate(SIZE));
+    device.read(0, ByteBuffer.allocate(SIZE));
+    assertThat(isMapped()).isTrue();
+
+    device.close();
+
+    assertThat(isMapped()).isFalse();
+    System.gc(); // the buffers' own cleaning must find nothing amiss
+  }
+
+  @Test
+  void close_underManyReadersOfPresentBlocks_givesThemRightBytesOrItsException() throws Exception {
+    for (int round = 0; round < 40; round++) {
+      CachedDevice device = open();
+      device.read(0, ByteBuffer.allocate(SIZE));
+      int readers = 4;
+      CountDownLatch reading = new CountDownLatch(readers);
+      ExecutorService threads = Executors.newFixedThreadPool(readers);
+      List<Future<?>> all = new ArrayList<>();
+      for (int t = 0; t < readers; t++) {
+        long seed = random.nextLong();
+        all.add(
+            threads.submit(
+                () -> {
+                  Random own = new Random(seed);
+                  for (boolean first = true; ; first = false) {
+                    int length = 1 + own.nextInt(200_000);
+                    int offset = own.nextInt(SIZE - length);
+                    ByteBuffer dst = ByteBuffer.allocate(length);
+                    try {
+                      device.read(offset, dst);
+                    } catch (ClosedChannelException e) {
+                      return null;
+                    }
+                    if (dst.flip().mismatch(ByteBuffer.wrap(image, offset, length)) != -1) {
+                      throw new AssertionError("wrong bytes at " + offset);
+                    }
+                    if (first) {
+                      reading.countDown();
+                    }
+                  }
+                }));
+      }
+      reading.await();
+
+      device.close();
+
+      threads.shutdown();
+      for (Future<?> each : all) {
+        each.get();
+      }
+    }
+  }
+}
