@@ -67,7 +67,9 @@ public class FetchTableInterleavings {
     final BlockStore store = new BlockStore(files(), () -> {});
     final FetchTable table =
         new FetchTable(
-            store, new FetchTable.Shape(new FetchUnit(1, new Counters()), BLOCKS, BLOCKS, 0), 4);
+            store,
+            new FetchTable.Shape(new FetchUnit(1, 1, BLOCKS, new Counters()), BLOCKS, BLOCKS, 0),
+            4);
     final AtomicInteger completed = new AtomicInteger();
     final AtomicInteger failed = new AtomicInteger();
     final AtomicInteger later = new AtomicInteger();
