@@ -47,6 +47,7 @@ class System:
     def rss(self):
         # anonymous memory: pages of mapped files are the page cache's, whoever maps them
         return int(re.search(r"RssAnon:\s+(\d+)", open(f"/proc/{self.pid}/status").read()).group(1)) // 1024
+    def present(self): return {}   # what a stopped server tells of its cache
     def stop(self):
         if self.proc:
             self.proc.send_signal(signal.SIGTERM)
@@ -75,6 +76,9 @@ class QemuCor(System):
 class Uloop(System):
     def command(self):
         return [JAVA] + os.environ.get("ULOOP_JAVA_OPTS", "").split() + ["-jar", ULOOP, "-b", os.path.join(self.dir, "b"), "-c", os.path.join(self.dir, "c")] + os.environ.get("ULOOP_OPTS", "").split() + ["unix:" + self.sock, self.url]
+    def present(self):
+        bits = open(os.path.join(self.dir, "b"), "rb").read()
+        return {"present_mib": sum(bin(x).count("1") for x in bits) * 4096 >> 20}
 
 SYSTEMS = {"nbdkit-curl-cache": NbdkitCurl, "nbdkit-curl-cache-readahead": NbdkitReadahead, "nbdkit-file": NbdkitFile,
            "qemu-file": QemuFile, "qemu-copy-on-read": QemuCor, "uloop": Uloop}
@@ -155,8 +159,8 @@ def main():
             try: r = f(s)
             except Exception as e: r = {"error": str(e)[-300:]}
             r.update(system=name, workload=w, rtt_ms=o.rtt_ms, cpu_s=round(s.cpu() - c, 2), rss_mib=s.rss(), start_s=round(s.started, 2))
+            if not needs: s.stop(); r.update(s.present())
             with open(o.out, "a") as fo: fo.write(json.dumps(r) + "\n")
             print(json.dumps(r), file=sys.stderr, flush=True)
-            if not needs: s.stop()
         if warm: warm.stop()
 main()
