@@ -3,6 +3,7 @@ package io.uloop.examples;
 
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.nio.file.DirectoryIteratorException;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -52,15 +53,25 @@ final class QuietCompiler {
     }
   }
 
+  private static String nameOf(Path task) {
+    try {
+      return Files.readString(task.resolve("comm"));
+    } catch (IOException e) {
+      return ""; // it has ended
+    }
+  }
+
   /** Sets the policy of all threads of the compiler, with chrt(1). */
   private static void schedule(String policy) throws IOException, InterruptedException {
     List<String> threads = new ArrayList<>();
     try (DirectoryStream<Path> tasks = Files.newDirectoryStream(Path.of("/proc/self/task"))) {
       for (Path task : tasks) {
-        if (Files.readString(task.resolve("comm")).startsWith("C2 ")) {
+        if (nameOf(task).startsWith("C2 ")) {
           threads.add(String.valueOf(task.getFileName()));
         }
       }
+    } catch (DirectoryIteratorException e) {
+      throw e.getCause();
     }
     for (String thread : threads) {
       Process chrt =

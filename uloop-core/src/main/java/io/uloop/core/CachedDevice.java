@@ -85,8 +85,13 @@ public final class CachedDevice implements BlockDevice {
     int fetchBytes = open == null ? Builder.USUAL_FETCH_BYTES : open.preferredFetchBytes();
     long unit = Math.max(1, settings.fetchBytes / geometry.blockSizeBytes());
     long most = Math.max(unit, fetchBytes / geometry.blockSizeBytes());
-    // No miss may push a good part of a bounded cache out.
-    long farthest = Math.max(1, settings.maxCacheBytes / 16 / geometry.blockSizeBytes());
+    // Neither a miss nor a reader that goes forward may push a good part of a bounded cache out.
+    long farthest =
+        Math.max(
+            unit,
+            Math.min(Builder.MOST_REACH_BYTES, settings.maxCacheBytes / 16)
+                / geometry.blockSizeBytes());
+    long farthestAhead = Math.min(settings.readAheadMaxBytes, settings.maxCacheBytes / 8);
     FetchUnit fetchUnit = new FetchUnit(unit, farthest, geometry.blocks(), counters);
     this.table =
         new FetchTable(
@@ -115,7 +120,7 @@ public final class CachedDevice implements BlockDevice {
             settings.sourceWait.toNanos());
     this.fetcher = new Fetcher(table, () -> new FetchRun(table, store, counters, misses), name);
     ReadAhead readAhead =
-        new ReadAhead(geometry.sizeBytes(), settings.readAheadMaxBytes, misses::beginBackground);
+        new ReadAhead(geometry.sizeBytes(), farthestAhead, misses::beginBackground);
     this.hot = settings.hotTierBytes == 0 ? null : new HotTier(geometry, settings.hotTierBytes);
     this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor, sending);
     misses.connect(fetcher, hits, readAhead);
@@ -506,6 +511,10 @@ public final class CachedDevice implements BlockDevice {
     private Storage storage = new LocalStorage();
 
     static final int USUAL_PARALLELISM = 8;
+
+    /** How far one miss may reach, where readers have shown that they gain from it. */
+    static final int MOST_REACH_BYTES = 2 << 20;
+
     static final int USUAL_FETCH_BYTES = 1 << 20;
 
     /** More threads than this help nobody. */

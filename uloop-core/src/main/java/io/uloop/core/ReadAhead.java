@@ -108,10 +108,7 @@ final class ReadAhead {
       }
       stream.lastUsed = clock;
       if (end <= next) {
-        if (window > 0 || offset != next - length) {
-          return;
-        }
-        continue;
+        return; // another reader of the same: no stream of its own, which would push one out
       }
       stream.next = end;
       if (window == 0 || stream.ahead - end <= window - step(window)) {
@@ -138,8 +135,8 @@ final class ReadAhead {
       return;
     }
     try {
-      if (stream.next < 0) {
-        return;
+      if (stream.next < 0 || end <= stream.start) {
+        return; // given to another reader meanwhile
       }
       long window = stream.window;
       if (window == 0) {

@@ -69,6 +69,28 @@ class ReadAheadTest {
   }
 
   @Test
+  void manyReadersOfOnePlace_pushNoStreamOut() {
+    long[] starts = new long[ReadAhead.STREAMS - 1];
+    for (int i = 0; i < starts.length; i++) {
+      starts[i] = (i + 1) * (64L << 20);
+      ahead = 0;
+      readTo(starts[i], starts[i] + (4 << 20));
+    }
+    for (int n = 0; n < 20; n++) {
+      readAhead.read(0, READ, true);
+    }
+
+    for (long start : starts) {
+      planned = 0;
+      ahead = 0;
+      for (long at = start + (4 << 20); at < start + (8 << 20); at += READ) {
+        readAhead.read(at, READ, false);
+      }
+      assertThat(planned).as("planned for the reader that began at %d", start).isPositive();
+    }
+  }
+
+  @Test
   void endOfDevice_isTheEndOfAllPlanning() {
     readTo(SIZE - (32 << 20), SIZE);
 
