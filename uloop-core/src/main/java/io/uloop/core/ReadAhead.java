@@ -103,7 +103,8 @@ final class ReadAhead {
       }
       long window = stream.window;
       long near = window == 0 ? NEAR_FIRST : Math.max(NEAR, window / 2);
-      if (offset > next + near || offset < next - Math.max(near, window)) {
+      long behind = next - Math.max(near, window);
+      if (offset > next + near || offset < (window == 0 ? stream.start - near : behind)) {
         continue;
       }
       stream.lastUsed = clock;
