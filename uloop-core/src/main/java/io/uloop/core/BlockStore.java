@@ -343,11 +343,11 @@ final class BlockStore {
    * @return whether it was
    */
   boolean noticeCut() throws IOException {
-    if (PairOpener.size(data.file()) >= geometry.cacheFileBytes()) {
+    if (PairFailures.size(data.file()) >= geometry.cacheFileBytes()) {
       return false;
     }
     synchronized (losses) {
-      long size = PairOpener.size(data.file());
+      long size = PairFailures.size(data.file());
       if (size >= geometry.cacheFileBytes()) {
         return true; // another has done it
       }

@@ -10,22 +10,15 @@ import io.uloop.Extent;
 import io.uloop.ReadCompletion;
 import io.uloop.SourceIdentity;
 import io.uloop.SourceUnavailableException;
-import io.uloop.UloopException;
 import java.io.IOException;
-import java.io.InterruptedIOException;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.WritableByteChannel;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.Optional;
-import java.util.concurrent.CountDownLatch;
-import java.util.concurrent.TimeUnit;
-import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.concurrent.atomic.AtomicReference;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -48,91 +41,21 @@ import org.jspecify.annotations.Nullable;
 public final class CachedDevice implements BlockDevice {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
-  private static final long CLOSE_SECONDS = 10;
 
-  private final PairFiles files;
+  private final Engine engine;
   private final Geometry geometry;
-  private final SourceSlot source;
-  private final Counters counters = new Counters();
-  private final Committer committer;
-  private final BlockStore store;
-  private final FetchTable table;
-  private final Fetcher fetcher;
   private final HitPath hits;
   private final MissPath misses;
-  private final @Nullable HotTier hot;
-  private final @Nullable Evictor evictor;
   private final DeviceCapabilities capabilities;
-  private final String name;
-  private final boolean releaseSourceWhenComplete;
-  private final AtomicBoolean closing = new AtomicBoolean();
-  private volatile @Nullable Thread closer;
-  private final CountDownLatch closeDone = new CountDownLatch(1);
-  private volatile boolean closed;
 
-  private CachedDevice(Builder settings, PairFiles files, @Nullable BlockSource open)
-      throws IOException {
-    this.files = files;
-    this.geometry = files.geometry();
-    this.name = String.valueOf(files.paths().cacheFile().getFileName());
-    this.source = new SourceSlot(open, settings.offline ? null : settings.opener, files.identity());
-    this.releaseSourceWhenComplete = settings.releaseSourceWhenComplete;
-    this.committer = new Committer(files, settings.commitInterval.toNanos(), name, this::committed);
-    this.store = new BlockStore(files, committer::markDirty);
-    CacheHealth health = new CacheHealth(files.paths().cacheFile());
-    // A source that is not open yet is taken to be like most.
-    int parallelism = open == null ? Builder.USUAL_PARALLELISM : open.parallelism();
-    int fetchBytes = open == null ? Builder.USUAL_FETCH_BYTES : open.preferredFetchBytes();
-    long unit = Math.max(1, settings.fetchBytes / geometry.blockSizeBytes());
-    long most = Math.max(unit, fetchBytes / geometry.blockSizeBytes());
-    // Neither a miss nor a reader that goes forward may push a good part of a bounded cache out.
-    long farthest =
-        Math.max(
-            unit,
-            Math.min(Builder.MOST_REACH_BYTES, settings.maxCacheBytes / 16)
-                / geometry.blockSizeBytes());
-    long farthestAhead = Math.min(settings.readAheadMaxBytes, settings.maxCacheBytes / 8);
-    FetchUnit fetchUnit = new FetchUnit(unit, farthest, geometry.blocks(), counters);
-    this.table =
-        new FetchTable(
-            store,
-            new FetchTable.Shape(fetchUnit, most, most, unit / 4),
-            Math.max(1, Math.min(parallelism, Builder.MOST_FETCHES)));
-    ReaderGate gate = null;
-    SendingRanges sending = null;
-    if (settings.maxCacheBytes == Long.MAX_VALUE) {
-      this.evictor = null;
-    } else {
-      gate = new ReaderGate();
-      sending = new SendingRanges();
-      this.evictor =
-          new Evictor(store, table, gate, sending, counters, settings.maxCacheBytes, unit);
-    }
-    this.misses =
-        new MissPath(
-            store,
-            table,
-            counters,
-            source,
-            health,
-            committer,
-            evictor,
-            settings.sourceWait.toNanos());
-    this.fetcher = new Fetcher(table, () -> new FetchRun(table, store, counters, misses), name);
-    ReadAhead readAhead =
-        new ReadAhead(geometry.sizeBytes(), farthestAhead, misses::beginBackground);
-    this.hot = settings.hotTierBytes == 0 ? null : new HotTier(geometry, settings.hotTierBytes);
-    this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor, sending);
-    misses.connect(fetcher, hits, readAhead);
+  private CachedDevice(Engine engine, boolean rotational) {
+    this.engine = engine;
+    this.geometry = engine.geometry();
+    this.hits = engine.hits();
+    this.misses = engine.misses();
     this.capabilities =
         new DeviceCapabilities(
-            false,
-            false,
-            false,
-            false,
-            open != null && open.rotational(),
-            1,
-            Math.max(4096, geometry.blockSizeBytes()));
+            false, false, false, false, rotational, 1, Math.max(4096, geometry.blockSizeBytes()));
   }
 
   /**
@@ -183,7 +106,7 @@ public final class CachedDevice implements BlockDevice {
    * @return the source's identity, as the pair keeps it
    */
   public SourceIdentity identity() {
-    return files.identity();
+    return engine.identity();
   }
 
   /**
@@ -192,7 +115,7 @@ public final class CachedDevice implements BlockDevice {
    * @return whether the cache file is the whole image
    */
   public boolean isComplete() {
-    return store.complete();
+    return engine.store().complete();
   }
 
   @Override
@@ -206,58 +129,7 @@ public final class CachedDevice implements BlockDevice {
     if (tryRead(offset, dst)) {
       return;
     }
-    CountDownLatch done = new CountDownLatch(1);
-    AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
-    PendingRead read =
-        new PendingRead(
-            offset,
-            dst,
-            cause -> {
-              failure.set(cause);
-              done.countDown();
-            });
-    misses.submit(read);
-    try {
-      done.await();
-    } catch (InterruptedException e) {
-      if (read.giveUp()) {
-        Thread.currentThread().interrupt();
-        InterruptedIOException interrupted =
-            new InterruptedIOException("interrupted while reading at " + offset);
-        interrupted.initCause(e);
-        throw interrupted;
-      }
-      awaitUninterruptibly(done);
-      Thread.currentThread().interrupt();
-    }
-    Throwable cause = failure.get();
-    if (cause != null) {
-      throw asThrown(cause);
-    }
-  }
-
-  private static void awaitUninterruptibly(CountDownLatch done) {
-    while (true) {
-      try {
-        done.await();
-        return;
-      } catch (InterruptedException e) {
-        // The read is done already; its completion runs right now.
-      }
-    }
-  }
-
-  private static IOException asThrown(Throwable cause) throws IOException {
-    if (cause instanceof UloopException known) {
-      return known.copy();
-    } else if (cause instanceof ClosedChannelException) {
-      return new ClosedChannelException();
-    } else if (cause instanceof IOException io) {
-      return new IOException(io.getMessage(), io);
-    } else if (cause instanceof Error error) {
-      throw error;
-    }
-    throw new IllegalStateException(cause);
+    new BlockingRead(offset, dst).run(misses);
   }
 
   @Override
@@ -285,7 +157,7 @@ public final class CachedDevice implements BlockDevice {
   @Override
   public long presentBytes(long offset, long length) {
     geometry.check(offset, length);
-    return closed ? 0 : hits.presentBytes(offset, length);
+    return engine.closed() ? 0 : hits.presentBytes(offset, length);
   }
 
   @Override
@@ -305,11 +177,11 @@ public final class CachedDevice implements BlockDevice {
     geometry.check(offset, 0);
     long blocks = geometry.blocks();
     // At the end of the image the last block, if it is cut, may still have its bit set.
-    long from = store.present().nextSet(geometry.blockOf(offset), blocks);
+    long from = engine.store().present().nextSet(geometry.blockOf(offset), blocks);
     if (offset == geometry.sizeBytes() || from == blocks) {
       return Optional.empty();
     }
-    long to = store.present().nextClear(from, blocks);
+    long to = engine.store().present().nextClear(from, blocks);
     return Optional.of(
         new ByteRange(Math.max(offset, geometry.startOf(from)), geometry.endBefore(to)));
   }
@@ -317,7 +189,7 @@ public final class CachedDevice implements BlockDevice {
   @Override
   public void zeroesTold(long offset, long length) {
     geometry.check(offset, length);
-    if (length > 0 && !closed) {
+    if (length > 0 && !engine.closed()) {
       hits.hit(offset, length);
     }
   }
@@ -338,8 +210,9 @@ public final class CachedDevice implements BlockDevice {
    */
   public BackgroundFill fill(long bytesPerSecond, int fetches) {
     BackgroundFill fill =
-        new BackgroundFill(geometry, store, misses, bytesPerSecond, fetches, () -> closed);
-    fill.start("uloop-fill-" + name);
+        new BackgroundFill(
+            geometry, engine.store(), misses, bytesPerSecond, fetches, engine::closed);
+    fill.start("uloop-fill-" + engine.name());
     return fill;
   }
 
@@ -363,56 +236,26 @@ public final class CachedDevice implements BlockDevice {
    */
   public Verification verify() throws IOException {
     check(0, 0);
-    Verification result = hits.verifyAll(() -> closed);
+    Verification result = hits.verifyAll(engine::closed);
     check(0, 0);
     return result;
   }
 
   @Override
   public void flush() throws IOException {
-    if (closed) {
+    if (engine.closed()) {
       throw new ClosedChannelException();
     }
-    committer.flush();
+    engine.flush();
   }
 
   @Override
   public DeviceStatistics statistics() {
-    long hits = counters.hits.hits();
-    long misses = counters.misses.sum();
-    long joins = counters.joins.sum();
-    return new DeviceStatistics(
-        hits + misses + joins,
-        counters.hits.bytes() + counters.bytesWaitedFor.sum(),
-        hits,
-        misses,
-        joins,
-        counters.fetches.sum(),
-        counters.bytesFetched.sum(),
-        counters.fetchFailures.sum(),
-        counters.readAheadBytes.sum(),
-        counters.readAheadUsedBytes.sum(),
-        counters.evictedBytes.sum(),
-        counters.passThroughBytes.sum(),
-        counters.healedBlocks.sum(),
-        Math.min(geometry.sizeBytes(), store.presentBlocks() * geometry.blockSizeBytes()));
-  }
-
-  /** After a commit that went well: a full cache is cut back, a complete image needs no source. */
-  private void committed(Evictor.Commit commit) throws IOException {
-    if (evictor != null) {
-      evictor.run(commit);
-    } else if (releaseSourceWhenComplete && store.complete() && source.canReopen() && !closed) {
-      if (!store.isReady(0, geometry.blocks())) {
-        return; // a block that is yet to be verified may have to be fetched again
-      }
-      LOG.log(Level.INFO, "{0}: complete; the source is let go", files.paths().cacheFile());
-      source.release();
-    }
+    return engine.statistics();
   }
 
   private void check(long offset, long length) throws IOException {
-    if (closed) {
+    if (engine.closed()) {
       throw new ClosedChannelException();
     }
     geometry.check(offset, length);
@@ -421,71 +264,12 @@ public final class CachedDevice implements BlockDevice {
   /** Names the device by its source, for messages. */
   @Override
   public String toString() {
-    return "CachedDevice[" + files.identity().uri() + " size=" + size() + "]";
+    return "CachedDevice[" + engine.identity().uri() + " size=" + size() + "]";
   }
 
   @Override
   public void close() throws IOException {
-    if (!closing.compareAndSet(false, true)) {
-      // A completion that runs in close() may close once more; it must not wait for itself.
-      if (closer != Thread.currentThread()) {
-        awaitUninterruptibly(closeDone);
-      }
-      return;
-    }
-    closer = Thread.currentThread();
-    List<IOException> failures = new ArrayList<>();
-    try {
-      closed = true;
-      misses.close();
-      FetchTable.Closing left = table.close();
-      for (Fetch.Part part : left.parts()) {
-        part.read().fail(new ClosedChannelException());
-      }
-      left.later().forEach(Runnable::run);
-      left.aborts().forEach(Runnable::run);
-      attempt(failures, source::close);
-      attempt(failures, () -> fetcher.awaitEnd(CLOSE_SECONDS, TimeUnit.SECONDS));
-      attempt(failures, committer::flush);
-      committer.close();
-      if (hot != null) {
-        hot.close();
-      }
-      if (failures.isEmpty()) {
-        seal();
-      }
-      store.data().close();
-      attempt(failures, files::close);
-    } finally {
-      closer = null;
-      closeDone.countDown();
-    }
-    if (!failures.isEmpty()) {
-      IOException first = failures.get(0);
-      failures.stream().skip(1).forEach(first::addSuppressed);
-      throw first;
-    }
-  }
-
-  /** A pair that is not sealed is as after a crash, which is no reason for a close to fail. */
-  private void seal() {
-    try {
-      files.sealBitmap();
-    } catch (IOException e) {
-      LOG.log(Level.WARNING, "{0}; the pair is left as after a crash", e.getMessage());
-    }
-  }
-
-  private interface Step {
-    void run() throws IOException;
-  }
-
-  private static void attempt(List<IOException> failures, Step step) {
-    try {
-      step.run();
-    } catch (IOException e) {
-      failures.add(e);
-    }
+    engine.close();
   }
 
   /**
@@ -495,30 +279,20 @@ public final class CachedDevice implements BlockDevice {
    */
   public static final class Builder {
     private final @Nullable BlockSource given;
-    private final @Nullable SourceOpener opener;
+    final @Nullable SourceOpener opener;
     private @Nullable CachePair pair;
     private int blockSizeBytes;
-    private int fetchBytes = 64 * 1024;
-    private int readAheadMaxBytes = 16 << 20;
-    private long hotTierBytes = 64 << 20;
-    private long maxCacheBytes = Long.MAX_VALUE;
+    int fetchBytes = 64 * 1024;
+    int readAheadMaxBytes = 16 << 20;
+    long hotTierBytes = 64 << 20;
+    long maxCacheBytes = Long.MAX_VALUE;
     private boolean checksums = true;
-    private boolean offline;
-    private boolean releaseSourceWhenComplete = true;
-    private Duration commitInterval = Duration.ofMillis(900);
-    private Duration sourceWait = Duration.ZERO;
+    boolean offline;
+    boolean releaseSourceWhenComplete = true;
+    Duration commitInterval = Duration.ofMillis(900);
+    Duration sourceWait = Duration.ZERO;
     private WhenDifferent whenDifferent = WhenDifferent.FAIL;
     private Storage storage = new LocalStorage();
-
-    static final int USUAL_PARALLELISM = 8;
-
-    /** How far one miss may reach, where readers have shown that they gain from it. */
-    static final int MOST_REACH_BYTES = 2 << 20;
-
-    static final int USUAL_FETCH_BYTES = 1 << 20;
-
-    /** More threads than this help nobody. */
-    static final int MOST_FETCHES = 64;
 
     private Builder(@Nullable BlockSource given, @Nullable SourceOpener opener) {
       this.given = given;
@@ -707,8 +481,10 @@ public final class CachedDevice implements BlockDevice {
           open = openIfReachable(opener);
         }
         files = opener.open(open == null ? null : open.identity(), blockSizeBytes);
-        device = new CachedDevice(this, files, offline ? null : open);
-        device.committer.start(device.store);
+        BlockSource used = offline ? null : open;
+        Engine engine = new Engine(this, files, used);
+        device = new CachedDevice(engine, used != null && used.rotational());
+        engine.start();
         return device;
       } finally {
         if (device == null) {

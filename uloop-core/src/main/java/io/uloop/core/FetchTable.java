@@ -2,19 +2,18 @@
 package io.uloop.core;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The fetches that are wanted or under way, and the order in which they are taken.
+ * The fetches that are wanted or under way; {@link FetchQueue} has the order in which they are
+ * taken.
  *
  * <p>Every block is in at most one fetch: a reader that misses joins the fetch that has its block,
  * or begins one. Demand is taken before background work, and background work never has the last
@@ -24,9 +23,9 @@ import org.jspecify.annotations.Nullable;
  * has landed but could not be stored (the cache volume is full) is so simply absent again, and a
  * new read begins a new fetch.
  *
- * <p><b>Lock:</b> {@link #lock} guards everything here and in {@link Fetch}. Under it: no I/O, no
- * call of a source, no completion; looking at and clearing bits of the store, and the lock of a
- * {@link PendingRead}, yes.
+ * <p><b>Lock:</b> {@link #lock} guards everything here and in {@link Fetch}, {@link FetchQueue},
+ * {@link Evictions} and {@link FetchUnit}. Under it: no I/O, no call of a source, no completion;
+ * looking at and clearing bits of the store, and the lock of a {@link PendingRead}, yes.
  */
 final class FetchTable {
 
@@ -35,38 +34,16 @@ final class FetchTable {
 
   private final BlockStore store;
   private final Shape shape;
-  private final int workers;
-  private final int backgroundWorkers;
   private final ReentrantLock lock = new ReentrantLock();
-  private final Condition work = lock.newCondition();
 
   @GuardedBy("lock")
   private final TreeMap<Long, Fetch> inFlight = new TreeMap<>();
 
   @GuardedBy("lock")
-  private final ArrayDeque<Fetch> demand = new ArrayDeque<>();
+  private final FetchQueue queue;
 
   @GuardedBy("lock")
-  private final ArrayDeque<Fetch> background = new ArrayDeque<>();
-
-  /** Blocks that the evictor is about to punch: they may be neither fetched nor stored. */
-  @GuardedBy("lock")
-  private final TreeMap<Long, Eviction> evicting = new TreeMap<>();
-
-  @GuardedBy("lock")
-  private int runningBackground;
-
-  @GuardedBy("lock")
-  private int running;
-
-  @GuardedBy("lock")
-  private int idle;
-
-  @GuardedBy("lock")
-  private boolean closed;
-
-  /** Blocks {@code [from, to)} being evicted, and the readers to plan again afterwards. */
-  private record Eviction(long from, long to, List<Runnable> after) {}
+  private final Evictions evicting = new Evictions();
 
   /**
    * Makes an empty table.
@@ -76,8 +53,7 @@ final class FetchTable {
   FetchTable(BlockStore store, Shape shape, int workers) {
     this.store = store;
     this.shape = shape;
-    this.workers = workers;
-    this.backgroundWorkers = workers <= 2 ? 1 : workers - 2;
+    this.queue = new FetchQueue(workers, lock.newCondition());
   }
 
   /** What for, and how much more than what is missing. */
@@ -116,15 +92,12 @@ final class FetchTable {
       PendingRead read, long from, long to, List<long[]> ready, Want want, Runnable again) {
     lock.lock();
     try {
-      if (closed) {
+      if (queue.closed()) {
         return Outcome.CLOSED;
       }
-      for (Eviction eviction : evicting.values()) {
-        if (eviction.from < to && from < eviction.to) {
-          read.addPart();
-          eviction.after.add(again);
-          return Outcome.LATER;
-        }
+      if (evicting.defer(from, to, again)) {
+        read.addPart();
+        return Outcome.LATER;
       }
       Outcome outcome = Outcome.READY;
       for (long block = from; block < to; ) {
@@ -145,8 +118,8 @@ final class FetchTable {
         long partEnd = Math.min(to, fetch.end);
         read.addPart();
         fetch.parts.add(new Fetch.Part(read, block, partEnd));
-        if (want != Want.BACKGROUND) {
-          raise(fetch);
+        if (want != Want.BACKGROUND && queue.raise(fetch)) {
+          makeRoom();
         }
         block = partEnd;
       }
@@ -181,7 +154,7 @@ final class FetchTable {
     Map.Entry<Long, Fetch> before = inFlight.lowerEntry(block);
     long low = before == null ? least : Math.max(least, before.getValue().end);
     long start = block;
-    while (start > low && !store.present().get(start - 1) && !isEvicting(start - 1)) {
+    while (start > low && !store.present().get(start - 1) && !evicting.has(start - 1)) {
       start--;
     }
     return start;
@@ -221,16 +194,10 @@ final class FetchTable {
     }
     long gridEnd = Math.min((end + reach - 1) / reach * reach, store.geometry().blocks());
     long high = nextInFlight(end, gridEnd);
-    while (end < high && !store.present().get(end) && !isEvicting(end)) {
+    while (end < high && !store.present().get(end) && !evicting.has(end)) {
       end++;
     }
     return new long[] {absentFrom(block, block - block % shape.unit.blocks()), end};
-  }
-
-  @GuardedBy("lock")
-  private boolean isEvicting(long block) {
-    Map.Entry<Long, Eviction> entry = evicting.floorEntry(block);
-    return entry != null && block < entry.getValue().to;
   }
 
   /** Puts fetches for a run of blocks into the table and the queue, split at the grid. */
@@ -242,11 +209,10 @@ final class FetchTable {
       if (!lengthenQueued(from, to, exact, inBackground, most)) {
         Fetch fetch = new Fetch(from, to, inBackground, exact);
         inFlight.put(from, fetch);
-        (inBackground ? background : demand).add(fetch);
+        queue.add(fetch);
       }
       from = to;
     }
-    work.signalAll();
     if (!inBackground) {
       makeRoom();
     }
@@ -272,27 +238,10 @@ final class FetchTable {
     return true;
   }
 
-  /** Makes a background fetch demand, as somebody waits for it now. */
-  @GuardedBy("lock")
-  private void raise(Fetch fetch) {
-    if (!fetch.background) {
-      return;
-    }
-    fetch.background = false;
-    if (fetch.state == Fetch.State.QUEUED) {
-      background.remove(fetch);
-      demand.add(fetch);
-      makeRoom();
-    } else if (fetch.state == Fetch.State.RUNNING) {
-      runningBackground--;
-    }
-    work.signalAll();
-  }
-
   /** If all workers are busy and one of them with background work, that one is stopped. */
   @GuardedBy("lock")
   private void makeRoom() {
-    if (running < workers || runningBackground == 0 || demand.isEmpty()) {
+    if (!queue.demandIsStuck()) {
       return;
     }
     for (Fetch fetch : inFlight.values()) {
@@ -312,16 +261,15 @@ final class FetchTable {
     lock.lock();
     try {
       long begun = 0;
-      for (long block = from; block < to && !closed; ) {
+      for (long block = from; block < to && !queue.closed(); ) {
         long absent = store.present().nextClear(block, to);
         Fetch fetch = absent < to ? covering(absent) : null;
-        if (fetch != null || absent == to || isEvicting(absent)) {
+        if (fetch != null || absent == to || evicting.has(absent)) {
           block = fetch != null ? fetch.end : absent + 1;
           continue;
         }
         long end = Math.min(store.present().nextSet(absent, to), nextInFlight(absent, to));
-        Long eviction = evicting.ceilingKey(absent);
-        end = eviction == null ? end : Math.min(end, eviction);
+        end = evicting.next(absent, end);
         begin(new long[] {absent, end}, false, true);
         begun += end - absent;
         block = end;
@@ -337,7 +285,7 @@ final class FetchTable {
   int backgroundCount() {
     lock.lock();
     try {
-      return background.size() + runningBackground;
+      return queue.background();
     } finally {
       lock.unlock();
     }
@@ -347,17 +295,10 @@ final class FetchTable {
   boolean wantsWorker(int started) {
     lock.lock();
     try {
-      return !closed
-          && started < workers
-          && idle < demand.size() + Math.min(background.size(), freeForBackground());
+      return queue.wantsWorker(started);
     } finally {
       lock.unlock();
     }
-  }
-
-  @GuardedBy("lock")
-  private int freeForBackground() {
-    return Math.max(0, backgroundWorkers - runningBackground);
   }
 
   /**
@@ -368,29 +309,7 @@ final class FetchTable {
   @Nullable Fetch take(long timeout, TimeUnit unit) throws InterruptedException {
     lock.lock();
     try {
-      long nanos = unit.toNanos(timeout);
-      while (!closed) {
-        Fetch fetch = demand.poll();
-        if (fetch == null && freeForBackground() > 0) {
-          fetch = background.poll();
-        }
-        if (fetch != null) {
-          fetch.state = Fetch.State.RUNNING;
-          running++;
-          runningBackground += fetch.background ? 1 : 0;
-          return fetch;
-        }
-        if (nanos <= 0) {
-          return null;
-        }
-        idle++;
-        try {
-          nanos = work.awaitNanos(nanos);
-        } finally {
-          idle--;
-        }
-      }
-      return null;
+      return queue.take(unit.toNanos(timeout));
     } finally {
       lock.unlock();
     }
@@ -400,7 +319,7 @@ final class FetchTable {
   boolean isCancelled(Fetch fetch) {
     lock.lock();
     try {
-      return closed || (fetch.cancelled && fetch.background);
+      return queue.closed() || (fetch.cancelled && fetch.background);
     } finally {
       lock.unlock();
     }
@@ -444,14 +363,9 @@ final class FetchTable {
     lock.lock();
     try {
       inFlight.remove(fetch.next, fetch);
-      fetch.state = Fetch.State.ENDED;
-      running--;
-      if (fetch.background) {
-        runningBackground--;
-      }
+      queue.ended(fetch);
       List<Fetch.Part> left = fetch.parts;
       fetch.parts = new ArrayList<>();
-      work.signal();
       assert invariant();
       return left;
     } finally {
@@ -491,11 +405,9 @@ final class FetchTable {
   void cancelBackground() {
     lock.lock();
     try {
-      for (Fetch fetch : background) {
+      for (Fetch fetch : queue.dropBackground()) {
         inFlight.remove(fetch.next, fetch);
-        fetch.state = Fetch.State.ENDED;
       }
-      background.clear();
     } finally {
       lock.unlock();
     }
@@ -509,10 +421,10 @@ final class FetchTable {
   boolean evict(long from, long to) {
     lock.lock();
     try {
-      if (closed || nextInFlight(from, to) < to || covering(from) != null) {
+      if (queue.closed() || nextInFlight(from, to) < to || covering(from) != null) {
         return false;
       }
-      evicting.put(from, new Eviction(from, to, new ArrayList<>()));
+      evicting.begin(from, to);
       store.clear(from, to);
       return true;
     } finally {
@@ -524,8 +436,7 @@ final class FetchTable {
   List<Runnable> evicted(long from) {
     lock.lock();
     try {
-      Eviction eviction = evicting.remove(from);
-      return eviction == null ? List.of() : eviction.after;
+      return evicting.end(from);
     } finally {
       lock.unlock();
     }
@@ -539,7 +450,6 @@ final class FetchTable {
   Closing close() {
     lock.lock();
     try {
-      closed = true;
       List<Fetch.Part> parts = new ArrayList<>();
       List<Runnable> aborts = new ArrayList<>();
       for (Fetch fetch : inFlight.values()) {
@@ -550,13 +460,8 @@ final class FetchTable {
           aborts.add(abort);
         }
       }
-      List<Runnable> later = new ArrayList<>();
-      evicting.values().forEach(e -> later.addAll(e.after));
-      evicting.clear();
-      demand.clear();
-      background.clear();
-      work.signalAll();
-      return new Closing(parts, aborts, later);
+      queue.close();
+      return new Closing(parts, aborts, evicting.endAll());
     } finally {
       lock.unlock();
     }
@@ -578,6 +483,6 @@ final class FetchTable {
       last = fetch.end;
       runningSeen += fetch.background && fetch.state == Fetch.State.RUNNING ? 1 : 0;
     }
-    return runningSeen <= runningBackground && runningBackground <= running;
+    return queue.fits(runningSeen);
   }
 }

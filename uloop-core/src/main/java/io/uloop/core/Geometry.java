@@ -9,6 +9,9 @@ package io.uloop.core;
  */
 record Geometry(long sizeBytes, int blockSizeBytes) {
 
+  /** The unit of presence of a pair that does not say otherwise: the original's. */
+  static final int DEFAULT_BLOCK_BYTES = 4096;
+
   Geometry {
     if (Integer.bitCount(blockSizeBytes) != 1 || blockSizeBytes < 512 || blockSizeBytes > 1 << 20) {
       throw new IllegalArgumentException(

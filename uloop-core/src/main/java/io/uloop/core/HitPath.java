@@ -273,7 +273,7 @@ final class HitPath {
     try {
       long sent = store.transferTo(offset, length, target);
       // None: the target is full, or the file ends before.
-      if (sent > 0 || PairOpener.size(store.data().file()) > offset) {
+      if (sent > 0 || PairFailures.size(store.data().file()) > offset) {
         return sent;
       }
     } catch (ClosedChannelException e) {

@@ -68,11 +68,11 @@ final class PairDiscard {
       }
       return;
     }
-    long bitmapBytes = bitmap == null ? 0 : PairOpener.size(bitmap.file());
-    long cacheBytes = cache == null ? 0 : PairOpener.size(cache.file());
+    long bitmapBytes = bitmap == null ? 0 : PairFailures.size(bitmap.file());
+    long cacheBytes = cache == null ? 0 : PairFailures.size(cache.file());
     boolean fits =
         cacheBytes > 0
-            ? new Geometry(cacheBytes, PairOpener.DEFAULT_BLOCK_BYTES).bitmapFileBytes()
+            ? new Geometry(cacheBytes, Geometry.DEFAULT_BLOCK_BYTES).bitmapFileBytes()
                 == bitmapBytes
             : bitmap == null || hasNoBit(bitmap.file(), bitmapBytes);
     if (!fits) {
@@ -100,7 +100,7 @@ final class PairDiscard {
 
   /** Clears all bits; the size stays, as a bitmap of another size would be refused. */
   private void clear(Storage.File bitmap) throws IOException {
-    long bytes = PairOpener.size(bitmap);
+    long bytes = PairFailures.size(bitmap);
     try {
       bitmap.setSize(0);
       bitmap.setSize(bytes);

@@ -37,4 +37,13 @@ final class PairFailures {
         || message.contains("errno 28")
         || message.contains("errno 122");
   }
+
+  /** A file's size; the failure names the file. */
+  static long size(Storage.File file) throws IOException {
+    try {
+      return file.size();
+    } catch (IOException e) {
+      throw of(file.path(), "look at the size", e);
+    }
+  }
 }

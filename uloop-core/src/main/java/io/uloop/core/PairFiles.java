@@ -137,7 +137,7 @@ final class PairFiles implements AutoCloseable {
     CRC32C crc = new CRC32C();
     ByteBuffer chunk = ByteBuffer.allocateDirect(SCAN_BYTES).order(ByteOrder.LITTLE_ENDIAN);
     long[] words = new long[PagedBits.PAGE_BYTES / 8];
-    long size = PairOpener.size(bitmap);
+    long size = PairFailures.size(bitmap);
     for (long at = 0; at < size; at += chunk.limit()) {
       chunk.clear().limit((int) Math.min(SCAN_BYTES, size - at));
       read(bitmap, chunk, at);

@@ -8,9 +8,7 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.SecureRandom;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import org.jspecify.annotations.Nullable;
@@ -37,18 +35,17 @@ import org.jspecify.annotations.Nullable;
 final class PairOpener {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
-  static final int DEFAULT_BLOCK_BYTES = 4096;
 
   private final Storage storage;
   private final CachePair paths;
   private final boolean useChecksums;
-  private final WhenDifferent whenDifferent;
+  private final PairInspection inspection;
 
   PairOpener(Storage storage, CachePair paths, boolean useChecksums, WhenDifferent whenDifferent) {
     this.storage = storage;
     this.paths = paths;
     this.useChecksums = useChecksums;
-    this.whenDifferent = whenDifferent;
+    this.inspection = new PairInspection(storage, paths, whenDifferent);
   }
 
   /**
@@ -57,17 +54,7 @@ final class PairOpener {
    * @throws CacheFormatException if the sidecar is damaged or too new
    */
   @Nullable Sidecar sidecar() throws IOException {
-    Path file = paths.sidecarFile();
-    if (!storage.exists(file)) {
-      return null;
-    }
-    byte[] bytes;
-    try {
-      bytes = storage.readAll(file);
-    } catch (IOException e) {
-      throw PairFailures.of(file, "read", e);
-    }
-    return Sidecar.parse(file, bytes);
+    return inspection.sidecar();
   }
 
   /**
@@ -91,63 +78,66 @@ final class PairOpener {
       // Names first: content that is durable under a name that is not would be half a pair.
       forceDirectory(paths.bitmapFile());
       forceDirectory(paths.cacheFile());
-      Plan plan = plan(identity, blockSizeBytes, bitmap.file(), cache.file());
-      Geometry geometry = plan.geometry;
+      PairInspection.Plan plan =
+          inspection.plan(identity, blockSizeBytes, bitmap.file(), cache.file());
+      Geometry geometry = plan.geometry();
       if (useChecksums) {
         noteIfMissing(made, paths.checksumFile());
         checksums = openChecksums();
       }
       long checksumBytes = geometry.blocks() * Integer.BYTES;
       boolean every =
-          plan.everyBlockHasChecksum && checksums != null && size(checksums) == checksumBytes;
+          plan.everyBlockHasChecksum()
+              && checksums != null
+              && PairFailures.size(checksums) == checksumBytes;
       PagedBits present = new PagedBits(geometry.blocks());
-      if (!plan.make) {
+      if (!plan.make()) {
         int crc = PairFiles.load(bitmap.file(), present);
-        if (!belongTogether(plan, cache.file(), crc, every)) {
+        if (!inspection.belongTogether(plan, cache.file(), crc, every)) {
           plan = plan.anew();
           present = new PagedBits(geometry.blocks());
         }
       }
-      if (plan.make) {
+      if (plan.make()) {
         empty(paths.bitmapFile(), bitmap.file(), geometry.bitmapFileBytes());
         empty(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
-      } else if (size(cache.file()) < geometry.cacheFileBytes()) {
+      } else if (PairFailures.size(cache.file()) < geometry.cacheFileBytes()) {
         resize(paths.cacheFile(), cache.file(), geometry.cacheFileBytes());
       }
       if (checksums == null) {
-        if (plan.make) {
+        if (plan.make()) {
           deleteChecksums(); // they are of what the pair held before
         }
-      } else if (plan.make) {
+      } else if (plan.make()) {
         every = true;
         empty(paths.checksumFile(), checksums, checksumBytes);
-      } else if (size(checksums) != checksumBytes) {
+      } else if (PairFailures.size(checksums) != checksumBytes) {
         LOG.log(
-            size(checksums) == 0 ? Level.DEBUG : Level.WARNING,
+            PairFailures.size(checksums) == 0 ? Level.DEBUG : Level.WARNING,
             "{0}: is {1} bytes, expected {2}; begun anew",
             paths.checksumFile(),
-            Long.toString(size(checksums)),
+            Long.toString(PairFailures.size(checksums)),
             Long.toString(checksumBytes));
         empty(paths.checksumFile(), checksums, checksumBytes);
       }
       Sidecar sidecar =
           new Sidecar(
-              plan.identity,
+              plan.identity(),
               geometry.blockSizeBytes(),
-              markedKey(cache.file()),
+              CacheFileKey.marking(cache.file()),
               every,
               Optional.empty(),
               "uloop " + Version.text());
       forceDirectory(paths.bitmapFile());
       forceDirectory(paths.cacheFile());
       // One that says the same already (after a crash) needs no room on a full volume.
-      if (!sidecar.equals(plan.found)) {
+      if (!sidecar.equals(plan.found())) {
         noteIfMissing(made, paths.sidecarFile());
         writeSidecar(sidecar);
       }
       PairFiles files =
           new PairFiles(
-              storage, paths, geometry, cache, bitmap, checksums, present, plan.make, sidecar);
+              storage, paths, geometry, cache, bitmap, checksums, present, plan.make(), sidecar);
       opened = true;
       return files;
     } finally {
@@ -187,37 +177,6 @@ final class PairOpener {
     }
   }
 
-  /** What tells this cache file from any other, also from one that got its inode after it. */
-  private static String cacheKey(Storage.File cache) throws IOException {
-    String mark = cache.mark();
-    return mark == null ? cache.key() : cache.key() + ":" + mark;
-  }
-
-  /**
-   * Whether two keys are of one file. Of files with a mark the device does not count: its number
-   * may be another after the next start of the machine.
-   */
-  private static boolean sameFile(String was, String is) {
-    boolean marked = was.split(":").length == 3 && is.split(":").length == 3;
-    return marked
-        ? was.substring(was.indexOf(':')).equals(is.substring(is.indexOf(':')))
-        : was.equals(is);
-  }
-
-  /** {@link #cacheKey} of a file that is given a mark if it has none and can have one. */
-  private static String markedKey(Storage.File cache) throws IOException {
-    if (cache.mark() == null) {
-      byte[] random = new byte[8];
-      new SecureRandom().nextBytes(random);
-      try {
-        cache.setMark(HexFormat.of().formatHex(random));
-      } catch (IOException e) {
-        throw PairFailures.of(cache.path(), "mark", e);
-      }
-    }
-    return cacheKey(cache);
-  }
-
   private static void closeAll(@Nullable AutoCloseable... opened) {
     for (AutoCloseable each : opened) {
       if (each != null) {
@@ -228,213 +187,6 @@ final class PairOpener {
         }
       }
     }
-  }
-
-  /** What to do with the files found. */
-  private record Plan(
-      SourceIdentity identity,
-      Geometry geometry,
-      boolean make,
-      boolean everyBlockHasChecksum,
-      @Nullable Sidecar found) {
-
-    Plan anew() {
-      return new Plan(identity, geometry, true, false, found);
-    }
-  }
-
-  private Plan plan(
-      @Nullable SourceIdentity identity,
-      int blockSizeBytes,
-      Storage.File bitmap,
-      Storage.File cache)
-      throws IOException {
-    int wanted = blockSizeBytes == 0 ? DEFAULT_BLOCK_BYTES : blockSizeBytes;
-    Sidecar found;
-    try {
-      found = sidecar();
-    } catch (CacheFormatException e) {
-      if (whenDifferent != WhenDifferent.RECREATE || identity == null) {
-        throw e;
-      }
-      LOG.log(Level.WARNING, "{0}; the pair is made anew", e.getMessage());
-      return new Plan(identity, new Geometry(identity.size(), wanted), true, false, null);
-    }
-    if (found == null) {
-      if (identity == null) {
-        throw new CacheMismatchException(
-            paths.sidecarFile() + ": missing, so the pair cannot be used without its source");
-      }
-      Geometry geometry = new Geometry(identity.size(), wanted);
-      return new Plan(identity, geometry, !adopt(geometry, bitmap, cache), false, null);
-    }
-    SourceIdentity is = identity == null ? found.identity() : identity;
-    List<String> differences = differences(found, is, blockSizeBytes);
-    Geometry geometry =
-        new Geometry(is.size(), blockSizeBytes == 0 ? found.blockSizeBytes() : blockSizeBytes);
-    if (differences.isEmpty()) {
-      differences = sizeDifferences(geometry, bitmap, cache);
-    }
-    if (differences.isEmpty()) {
-      return new Plan(is, geometry, false, found.checksums(), found);
-    }
-    if (whenDifferent == WhenDifferent.FAIL) {
-      throw new CacheMismatchException(
-          paths.sidecarFile()
-              + ": the pair does not fit the source: "
-              + String.join("; ", differences)
-              + " (re-create it, or name another pair)");
-    }
-    LOG.log(
-        Level.WARNING,
-        "{0}: {1}; the pair is made anew",
-        paths.sidecarFile(),
-        String.join("; ", differences));
-    return new Plan(is, geometry, true, false, found);
-  }
-
-  private static List<String> differences(Sidecar found, SourceIdentity is, int blockSizeBytes) {
-    List<String> differences = new ArrayList<>();
-    SourceIdentity was = found.identity();
-    compare(differences, "source", was.uri(), is.uri());
-    compare(differences, "size", was.size(), is.size());
-    compare(
-        differences,
-        "validator",
-        was.validator().map(Object::toString).orElse("none"),
-        is.validator().map(Object::toString).orElse("none"));
-    if (blockSizeBytes != 0) {
-      compare(differences, "block size", found.blockSizeBytes(), blockSizeBytes);
-    }
-    return differences;
-  }
-
-  private static void compare(List<String> differences, String what, Object was, Object is) {
-    if (!was.equals(is)) {
-      differences.add(what + " was " + was + ", is " + is);
-    }
-  }
-
-  /** What is wrong with the sizes of a pair that has a sidecar. */
-  private List<String> sizeDifferences(Geometry geometry, Storage.File bitmap, Storage.File cache)
-      throws IOException {
-    List<String> differences = new ArrayList<>();
-    if (size(bitmap) != geometry.bitmapFileBytes()) {
-      differences.add(
-          "bitmap file "
-              + paths.bitmapFile()
-              + " is "
-              + size(bitmap)
-              + " bytes, expected "
-              + geometry.bitmapFileBytes());
-    }
-    if (size(cache) != geometry.cacheFileBytes()) {
-      differences.add(
-          "cache file "
-              + paths.cacheFile()
-              + " is "
-              + size(cache)
-              + " bytes, expected "
-              + geometry.cacheFileBytes());
-    }
-    return differences;
-  }
-
-  /** Whether files without a sidecar are a legacy pair of this image; false if there are none. */
-  private boolean adopt(Geometry geometry, Storage.File bitmap, Storage.File cache)
-      throws IOException {
-    long bitmapBytes = size(bitmap);
-    long cacheBytes = size(cache);
-    if (bitmapBytes == 0 && cacheBytes == 0) {
-      return false;
-    }
-    // The original did not always round the cache file up to a whole block.
-    boolean cacheFits =
-        cacheBytes >= geometry.sizeBytes() && cacheBytes <= geometry.cacheFileBytes();
-    boolean bitmapFits = bitmapBytes == geometry.bitmapFileBytes();
-    if (cacheFits && bitmapFits) {
-      LOG.log(
-          Level.INFO,
-          "{0}: no sidecar; adopted as a legacy pair of {1} bytes",
-          paths.bitmapFile(),
-          Long.toString(geometry.sizeBytes()));
-      return true;
-    }
-    if (bitmapFits && cacheBytes == 0) {
-      PagedBits bits = new PagedBits(geometry.blocks());
-      PairFiles.load(bitmap, bits);
-      if (bits.count() == 0) {
-        return false;
-      }
-    }
-    if (whenDifferent == WhenDifferent.RECREATE) {
-      LOG.log(Level.WARNING, "{0}: not a pair of this image; made anew", paths.bitmapFile());
-      return false;
-    }
-    throw new CacheMismatchException(
-        "not a pair for a source of "
-            + geometry.sizeBytes()
-            + " bytes in blocks of "
-            + geometry.blockSizeBytes()
-            + ": bitmap file "
-            + paths.bitmapFile()
-            + " is "
-            + bitmapBytes
-            + " bytes, expected "
-            + geometry.bitmapFileBytes()
-            + "; cache file "
-            + paths.cacheFile()
-            + " is "
-            + cacheBytes
-            + " bytes, expected "
-            + geometry.cacheFileBytes());
-  }
-
-  /**
-   * Notices a cache file that was replaced under its bitmap, or a bitmap of another time.
-   *
-   * <p>With a checksum for every block each one is verified before its first use anyway, and a bad
-   * one fetched again, so a copied pair is as good as the original. Without, bits that cannot be
-   * trusted are not used.
-   *
-   * @return false if the pair cannot be used and is to be made anew
-   * @throws CacheMismatchException if it cannot be used and is not
-   */
-  private boolean belongTogether(Plan plan, Storage.File cache, int bitmapCrc, boolean every)
-      throws IOException {
-    Sidecar found = plan.found;
-    if (found == null) {
-      return true;
-    }
-    List<String> doubts = new ArrayList<>();
-    String key = cacheKey(cache);
-    if (!sameFile(found.cacheFileKey(), key)) {
-      compare(doubts, "cache file (device:inode:mark)", found.cacheFileKey(), key);
-    }
-    found
-        .bitmapChecksum()
-        .ifPresent(
-            was ->
-                compare(
-                    doubts,
-                    "checksum of the bitmap",
-                    Integer.toHexString(was),
-                    Integer.toHexString(bitmapCrc)));
-    if (doubts.isEmpty()) {
-      return true;
-    }
-    String what =
-        paths.bitmapFile() + " and " + paths.cacheFile() + ": " + String.join("; ", doubts);
-    if (every) {
-      LOG.log(Level.WARNING, "{0}; each block is verified before its first use", what);
-      return true;
-    }
-    if (whenDifferent == WhenDifferent.FAIL) {
-      throw new CacheMismatchException(
-          what + ", and not every block has a checksum to tell what is right (re-create the pair)");
-    }
-    LOG.log(Level.WARNING, "{0}; the pair is made anew", what);
-    return false;
   }
 
   /** Two names may be of one file, by a link. */
@@ -480,15 +232,6 @@ final class PairOpener {
       storage.forceDirectory(directory);
     } catch (IOException e) {
       throw PairFailures.of(directory == null ? file : directory, "force of the directory", e);
-    }
-  }
-
-  /** A file's size; the failure names the file. */
-  static long size(Storage.File file) throws IOException {
-    try {
-      return file.size();
-    } catch (IOException e) {
-      throw PairFailures.of(file.path(), "look at the size", e);
     }
   }
 

@@ -260,7 +260,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
     }
     Transmission requests = transmission;
     if (requests != null) {
-      requests.discharge(out.takeSentCharge());
+      requests.inFlight().discharge(out.takeSentCharge());
     }
     return outState;
   }
@@ -336,7 +336,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
 
   private boolean idle() {
     Transmission requests = transmission;
-    return out.isEmpty() && (requests == null || requests.inFlight() == 0);
+    return out.isEmpty() && (requests == null || requests.inFlight().count() == 0);
   }
 
   private void discardInput() throws IOException {
@@ -386,7 +386,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
     boolean asleep =
         !limits.idleTime().isZero()
             && quiet > limits.idleTime().toNanos()
-            && (requests == null || requests.inFlight() == 0);
+            && (requests == null || requests.inFlight().count() == 0);
     boolean hoarding = requests != null && hoards(requests, now);
     if (late || asleep || hoarding) {
       LOG.log(
@@ -397,7 +397,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
           hoarding);
       close();
     } else if (stopping && requests != null && now - stopAt > STOP_GRACE_NANOS) {
-      requests.abandon();
+      requests.inFlight().abandon();
       pump();
     }
   }
@@ -406,12 +406,12 @@ final class Connection implements EventLoop.Selectable, Runnable {
   private boolean hoards(Transmission requests, long now) {
     boolean suspect =
         server.budget().contended()
-            && requests.charged() > 0
+            && requests.inFlight().charged() > 0
             && (outState == OutputQueue.State.FULL || requests.payloadTarget() != null);
     if (suspect && now - paceSince <= server.limits().stallTime().toNanos()) {
       return false;
     }
-    boolean slow = paceBytes < Math.max(1, requests.charged() / PACE);
+    boolean slow = paceBytes < Math.max(1, requests.inFlight().charged() / PACE);
     paceSince = now;
     paceBytes = 0;
     return suspect && slow;
@@ -426,7 +426,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
     out.clear();
     Transmission requests = transmission;
     if (requests != null) {
-      requests.discharge(out.takeSentCharge());
+      requests.inFlight().discharge(out.takeSentCharge());
       requests.close();
     }
     ByteBuf held = leftover;

@@ -211,7 +211,7 @@ final class DeviceCall extends Request implements Runnable {
     }
     long given = charge;
     charge = 0;
-    owner.discharge(given);
+    owner.inFlight().discharge(given);
   }
 
   @Override
@@ -219,6 +219,6 @@ final class DeviceCall extends Request implements Runnable {
     ByteBuffer to = owner.out().reserve(ReplyStyle.MAX_HEADER_BYTES);
     owner.style().putError(to, cookie, offset, Errno.ESHUTDOWN.number(), NO_TEXT);
     answered = true;
-    owner.forget(this);
+    owner.inFlight().forget(this);
   }
 }

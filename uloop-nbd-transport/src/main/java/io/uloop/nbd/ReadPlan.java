@@ -74,7 +74,7 @@ final class ReadPlan extends Request implements Transfer.End {
     try {
       plan = fragments && length > Transmission.COPY_BYTES ? cut() : List.of(whole());
     } catch (IOException | RuntimeException e) {
-      owner.started(this);
+      owner.inFlight().started(this);
       fail(e);
       return true;
     }
@@ -82,10 +82,10 @@ final class ReadPlan extends Request implements Transfer.End {
     for (Part part : plan) {
       missing += part.kind == Kind.MISSING ? part.length : 0;
     }
-    if (missing > 0 && !owner.mayHold(missing)) {
+    if (missing > 0 && !owner.inFlight().mayHold(missing)) {
       return false;
     }
-    owner.started(this);
+    owner.inFlight().started(this);
     parts = plan.size() > 1;
     try {
       for (Part part : plan) {
@@ -93,7 +93,7 @@ final class ReadPlan extends Request implements Transfer.End {
         missing -= part.kind == Kind.MISSING ? part.length : 0;
       }
     } catch (RuntimeException | Error e) {
-      owner.discharge(missing); // Nobody else will for what was not begun.
+      owner.inFlight().discharge(missing); // Nobody else will for what was not begun.
       throw e;
     }
     through();
@@ -186,7 +186,7 @@ final class ReadPlan extends Request implements Transfer.End {
   private void take(Reading piece, @Nullable Throwable failure) {
     if (answered || owner.connection().closed()) {
       piece.release();
-      owner.discharge(piece.length);
+      owner.inFlight().discharge(piece.length);
     } else if (failure == null) {
       Segment reply = piece.toSegment();
       style.putData(reply.bytes, cookie, offset, piece.offset, piece.length, !parts);
@@ -195,7 +195,7 @@ final class ReadPlan extends Request implements Transfer.End {
       answered |= !parts;
     } else {
       piece.release();
-      owner.discharge(piece.length);
+      owner.inFlight().discharge(piece.length);
       failed(piece.offset, failure);
     }
     through();
@@ -252,7 +252,7 @@ final class ReadPlan extends Request implements Transfer.End {
     if (!answered && (style.chunked() || !transferring)) {
       answer(Errno.ESHUTDOWN, NO_TEXT);
       // What comes later is dropped; the request counts until then no more.
-      owner.forget(this);
+      owner.inFlight().forget(this);
     }
   }
 }

@@ -4,7 +4,7 @@ package io.uloop.nbd;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A request that was started and not answered yet; linked into {@link Transmission}'s list.
+ * A request that was started and not answered yet; linked into {@link InFlight}'s list.
  *
  * <p><b>Threads:</b> the links and {@link #abandon} belong to the connection's loop.
  */

@@ -40,9 +40,6 @@ final class Transmission {
   /** Room for any reply without data, the text of an error included. */
   private static final int SMALL_REPLY_BYTES = 512;
 
-  /** The payload of a block status that names each context once. */
-  private static final int MAX_FILTER_BYTES = 8 + 4 * MetaContext.values().length;
-
   private static final byte[] NO_TEXT = {};
 
   private final Connection connection;
@@ -50,14 +47,12 @@ final class Transmission {
   private final EventLoop loop;
   private final OutputQueue out;
   private final BlockDevice device;
-  private final long size;
-  private final int alignment;
   private final ReplyStyle style;
-  private final int flags;
   private final int contexts;
   private final int headerBytes;
   private final RequestHeader request = new RequestHeader();
-  private final Runnable resume;
+  private final RequestCheck check;
+  private final InFlight inFlight;
 
   /** The payload being received, and the request that it belongs to. */
   private @Nullable Payload payload;
@@ -66,14 +61,6 @@ final class Transmission {
   private long skip;
 
   private Errno skipError = Errno.EINVAL;
-
-  /** Requests started and not answered, newest first. */
-  private @Nullable Request running;
-
-  private int inFlight;
-
-  /** Bytes that the requests of this connection hold. */
-  private long charged;
 
   Transmission(
       Connection connection,
@@ -87,23 +74,17 @@ final class Transmission {
     this.loop = connection.loop();
     this.out = connection.out();
     this.device = export.device();
-    this.size = device.size();
-    this.alignment = device.capabilities().minimumBlockBytes();
     this.style = style;
-    this.flags = flags;
     this.contexts = contexts;
     this.headerBytes =
         style == ReplyStyle.EXTENDED ? RequestHeader.EXTENDED_BYTES : RequestHeader.COMPACT_BYTES;
-    this.resume = connection;
+    this.check = new RequestCheck(device, style, flags, contexts, server.limits());
+    this.inFlight = new InFlight(server, connection);
   }
 
-  int inFlight() {
+  /** Gives the requests that are started and not answered, and what they hold. */
+  InFlight inFlight() {
     return inFlight;
-  }
-
-  /** Gives the bytes that the requests hold. */
-  long charged() {
-    return charged;
   }
 
   BlockDevice device() {
@@ -161,8 +142,8 @@ final class Transmission {
 
   /** Starts the request just decoded; false if it has to wait. */
   private boolean start() throws IOException {
-    long payloadBytes = payloadBytes();
-    Errno wrong = check();
+    long payloadBytes = check.payloadBytes(request);
+    Errno wrong = connection.stopping() ? Errno.ESHUTDOWN : check.wrong(request);
     if (payloadBytes > 0) {
       return startPayload(payloadBytes, wrong);
     }
@@ -179,7 +160,7 @@ final class Transmission {
       }
     } else if (request.type == Nbd.CMD_FLUSH || request.length > 0) {
       long charge = request.type == Nbd.CMD_BLOCK_STATUS ? statusBytes() : 0;
-      if (!mayHold(charge)) {
+      if (!inFlight.mayHold(charge)) {
         return false;
       }
       call(DeviceCall.of(this, request, null, charge, contexts));
@@ -194,112 +175,22 @@ final class Transmission {
     return Math.min(BlockStatus.MAX_REPLY_BYTES, server.limits().payloadBytes());
   }
 
-  /**
-   * Gives the bytes that follow the header, wanted or not.
-   *
-   * <p>A WRITE with extended headers must have PAYLOAD_LEN, but qemu's client leaves it out (seen
-   * in 10.0) and sends the payload all the same; qemu's server puts up with that too.
-   */
-  private long payloadBytes() throws IOException {
-    boolean flagged = style == ReplyStyle.EXTENDED && request.has(Nbd.CMD_FLAG_PAYLOAD_LEN);
-    if (request.type != Nbd.CMD_WRITE && !flagged) {
-      return 0;
-    }
-    int most = Math.max(server.limits().payloadBytes(), Nbd.DEFAULT_MAX_PAYLOAD_BYTES);
-    if (request.length < 0 || request.length > most) {
-      throw new IOException("payload too long: length=" + request.length + " limit=" + most);
-    }
-    return request.length;
-  }
-
-  /** Tells what is wrong with the request, or null. */
-  private @Nullable Errno check() {
-    if (connection.stopping()) {
-      return Errno.ESHUTDOWN;
-    }
-    boolean extended = style == ReplyStyle.EXTENDED;
-    boolean writing = false;
-    int allowed = (flags & Nbd.FLAG_SEND_FUA) != 0 ? Nbd.CMD_FLAG_FUA : 0;
-    switch (request.type) {
-      case Nbd.CMD_READ -> allowed |= style.chunked() ? Nbd.CMD_FLAG_DF : 0;
-      case Nbd.CMD_WRITE -> {
-        writing = true;
-        allowed |= extended ? Nbd.CMD_FLAG_PAYLOAD_LEN : 0;
-      }
-      case Nbd.CMD_TRIM, Nbd.CMD_WRITE_ZEROES -> writing = true;
-      case Nbd.CMD_FLUSH, Nbd.CMD_CACHE -> {}
-      case Nbd.CMD_BLOCK_STATUS -> {
-        if (contexts == 0) {
-          return Errno.EINVAL;
-        }
-        allowed |= Nbd.CMD_FLAG_REQ_ONE;
-        allowed |= (flags & Nbd.FLAG_BLOCK_STATUS_PAYLOAD) != 0 ? Nbd.CMD_FLAG_PAYLOAD_LEN : 0;
-      }
-      default -> {
-        return Errno.EINVAL;
-      }
-    }
-    if (writing && (flags & Nbd.FLAG_READ_ONLY) != 0) {
-      return Errno.EPERM;
-    }
-    if (request.type == Nbd.CMD_TRIM && (flags & Nbd.FLAG_SEND_TRIM) == 0) {
-      return Errno.EINVAL;
-    }
-    if (request.type == Nbd.CMD_WRITE_ZEROES) {
-      if ((flags & Nbd.FLAG_SEND_WRITE_ZEROES) == 0) {
-        return Errno.EINVAL;
-      }
-      allowed |= Nbd.CMD_FLAG_NO_HOLE;
-      allowed |= (flags & Nbd.FLAG_SEND_FAST_ZERO) != 0 ? Nbd.CMD_FLAG_FAST_ZERO : 0;
-    }
-    if ((request.flags & ~allowed) != 0) {
-      return Errno.EINVAL;
-    }
-    return checkRange();
-  }
-
-  private @Nullable Errno checkRange() {
-    if (request.type == Nbd.CMD_FLUSH) {
-      return (request.offset | request.length) == 0 ? null : Errno.EINVAL;
-    }
-    if (request.type == Nbd.CMD_BLOCK_STATUS && request.has(Nbd.CMD_FLAG_PAYLOAD_LEN)) {
-      return null; // The length that matters is in the payload.
-    }
-    if (!request.within(size)) {
-      boolean filling = request.type == Nbd.CMD_WRITE || request.type == Nbd.CMD_WRITE_ZEROES;
-      return filling ? Errno.ENOSPC : Errno.EINVAL;
-    }
-    if (!request.alignedTo(alignment)) {
-      return Errno.EINVAL;
-    }
-    if (request.length > server.limits().payloadBytes()) {
-      if (request.type == Nbd.CMD_READ) {
-        return style.chunked() ? Errno.EOVERFLOW : Errno.EINVAL;
-      }
-      return request.type == Nbd.CMD_WRITE ? Errno.EINVAL : null;
-    }
-    return null;
-  }
-
   private boolean startPayload(long length, @Nullable Errno wrong) {
     boolean filter = request.type == Nbd.CMD_BLOCK_STATUS;
-    if (wrong == null && filter && (length < 12 || length > MAX_FILTER_BYTES || length % 4 != 0)) {
-      wrong = Errno.EINVAL;
-    }
     if (wrong != null) {
       skip = length;
       skipError = wrong;
       return true;
     }
     long charge = filter ? statusBytes() : length;
-    if (!mayHold(charge)) {
+    if (!inFlight.mayHold(charge)) {
       return false;
     }
     try {
       ByteBuf bytes = loop.allocate((int) length);
       payload = new Payload(DeviceCall.of(this, request, bytes, charge, contexts));
     } catch (RuntimeException | Error e) {
-      discharge(charge);
+      inFlight.discharge(charge);
       throw e;
     }
     return true;
@@ -337,10 +228,7 @@ final class Transmission {
         return true;
       }
     }
-    if (inFlight >= server.limits().requestsInFlight()) {
-      return false;
-    }
-    return new ReadPlan(this, request).start();
+    return inFlight.mayStart() && new ReadPlan(this, request).start();
   }
 
   /** Answers a READ from what is present, into the output; there must be room. */
@@ -382,66 +270,14 @@ final class Transmission {
     style.putError(to, cookie, requestOffset, Errno.of(failure).number(), text);
   }
 
-  // ---- requests in flight ----
-
-  /** Reserves memory for a request, and a place among those in flight; false if it has to wait. */
-  boolean mayHold(long bytes) {
-    NbdLimits limits = server.limits();
-    if (inFlight >= limits.requestsInFlight()
-        || (charged > 0 && charged + bytes > limits.connectionBytes())
-        || !server.budget().take(bytes, resume)) {
-      return false;
-    }
-    charged += bytes;
-    return true;
-  }
-
-  /** Gives memory back that a request held. */
-  void discharge(long bytes) {
-    if (bytes > 0) {
-      charged -= bytes;
-      server.budget().release(bytes);
-    }
-  }
-
-  /** Counts a request that is started and will {@link #finished} later. */
-  void started(Request started) {
-    inFlight++;
-    started.counted = true;
-    Request next = running;
-    started.next = next;
-    if (next != null) {
-      next.previous = started;
-    }
-    running = started;
-  }
-
-  /** Forgets a request that is through; it may have been {@link #forget forgotten} before. */
+  /** Forgets a request that is through; it may have been forgotten before. */
   void finished(Request done) {
-    if (done.counted) {
-      forget(done);
-    }
+    inFlight.forget(done);
     loop.markDirty(connection);
   }
 
-  /** Counts a request no more. */
-  void forget(Request done) {
-    done.counted = false;
-    inFlight--;
-    Request next = done.next;
-    Request previous = done.previous;
-    if (next != null) {
-      next.previous = previous;
-    }
-    if (previous != null) {
-      previous.next = next;
-    } else {
-      running = next;
-    }
-  }
-
   private void call(DeviceCall call) {
-    started(call);
+    inFlight.started(call);
     try {
       server.workers().execute(call);
     } catch (RejectedExecutionException e) {
@@ -461,19 +297,9 @@ final class Transmission {
     return out;
   }
 
-  /** Answers all that runs with an error, as the server stops; their results come too late. */
-  void abandon() {
-    Request next = running;
-    while (next != null) {
-      Request following = next.next;
-      next.abandon();
-      next = following;
-    }
-  }
-
   /** Gives back what is held; what runs gives its own back when it ends. */
   void close() {
-    server.budget().forget(resume);
+    inFlight.close();
     Payload receiving = payload;
     if (receiving != null) {
       payload = null;

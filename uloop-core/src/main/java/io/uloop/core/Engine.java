@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import io.uloop.BlockSource;
+import io.uloop.DeviceStatistics;
+import io.uloop.SourceIdentity;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.channels.ClosedChannelException;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicBoolean;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The parts of a {@link CachedDevice}: makes them from its settings, knows how they hang together,
+ * and ends them in order.
+ *
+ * <p><b>Threads:</b> safe for any. <b>Ownership:</b> of the files and the source.
+ */
+final class Engine {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
+  private static final long CLOSE_SECONDS = 10;
+
+  private static final int USUAL_PARALLELISM = 8;
+
+  /** How far one miss may reach, where readers have shown that they gain from it. */
+  private static final int MOST_REACH_BYTES = 2 << 20;
+
+  private static final int USUAL_FETCH_BYTES = 1 << 20;
+
+  /** More threads than this help nobody. */
+  private static final int MOST_FETCHES = 64;
+
+  private final PairFiles files;
+  private final Geometry geometry;
+  private final SourceSlot source;
+  private final Counters counters = new Counters();
+  private final Committer committer;
+  private final BlockStore store;
+  private final FetchTable table;
+  private final Fetcher fetcher;
+  private final HitPath hits;
+  private final MissPath misses;
+  private final @Nullable HotTier hot;
+  private final @Nullable Evictor evictor;
+  private final String name;
+  private final boolean releaseSourceWhenComplete;
+  private final AtomicBoolean closing = new AtomicBoolean();
+  private volatile @Nullable Thread closer;
+  private final CountDownLatch closeDone = new CountDownLatch(1);
+  private volatile boolean closed;
+
+  Engine(CachedDevice.Builder settings, PairFiles files, @Nullable BlockSource open)
+      throws IOException {
+    this.files = files;
+    this.geometry = files.geometry();
+    this.name = String.valueOf(files.paths().cacheFile().getFileName());
+    this.source = new SourceSlot(open, settings.offline ? null : settings.opener, files.identity());
+    this.releaseSourceWhenComplete = settings.releaseSourceWhenComplete;
+    this.committer = new Committer(files, settings.commitInterval.toNanos(), name, this::committed);
+    this.store = new BlockStore(files, committer::markDirty);
+    CacheHealth health = new CacheHealth(files.paths().cacheFile());
+    // A source that is not open yet is taken to be like most.
+    int parallelism = open == null ? USUAL_PARALLELISM : open.parallelism();
+    int fetchBytes = open == null ? USUAL_FETCH_BYTES : open.preferredFetchBytes();
+    long unit = Math.max(1, settings.fetchBytes / geometry.blockSizeBytes());
+    long most = Math.max(unit, fetchBytes / geometry.blockSizeBytes());
+    // Neither a miss nor a reader that goes forward may push a good part of a bounded cache out.
+    long farthest =
+        Math.max(
+            unit,
+            Math.min(MOST_REACH_BYTES, settings.maxCacheBytes / 16) / geometry.blockSizeBytes());
+    long farthestAhead = Math.min(settings.readAheadMaxBytes, settings.maxCacheBytes / 8);
+    FetchUnit fetchUnit = new FetchUnit(unit, farthest, geometry.blocks(), counters);
+    this.table =
+        new FetchTable(
+            store,
+            new FetchTable.Shape(fetchUnit, most, most, unit / 4),
+            Math.max(1, Math.min(parallelism, MOST_FETCHES)));
+    ReaderGate gate = null;
+    SendingRanges sending = null;
+    if (settings.maxCacheBytes == Long.MAX_VALUE) {
+      this.evictor = null;
+    } else {
+      gate = new ReaderGate();
+      sending = new SendingRanges();
+      this.evictor =
+          new Evictor(store, table, gate, sending, counters, settings.maxCacheBytes, unit);
+    }
+    this.misses =
+        new MissPath(
+            store,
+            table,
+            counters,
+            source,
+            health,
+            committer,
+            evictor,
+            settings.sourceWait.toNanos());
+    this.fetcher = new Fetcher(table, () -> new FetchRun(table, store, counters, misses), name);
+    ReadAhead readAhead =
+        new ReadAhead(geometry.sizeBytes(), farthestAhead, misses::beginBackground);
+    this.hot = settings.hotTierBytes == 0 ? null : new HotTier(geometry, settings.hotTierBytes);
+    this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor, sending);
+    misses.connect(fetcher, hits, readAhead);
+  }
+
+  /** Lets commits begin. */
+  void start() {
+    committer.start(store);
+  }
+
+  Geometry geometry() {
+    return geometry;
+  }
+
+  SourceIdentity identity() {
+    return files.identity();
+  }
+
+  BlockStore store() {
+    return store;
+  }
+
+  HitPath hits() {
+    return hits;
+  }
+
+  MissPath misses() {
+    return misses;
+  }
+
+  /** Gives the name for threads. */
+  String name() {
+    return name;
+  }
+
+  boolean closed() {
+    return closed;
+  }
+
+  void flush() throws IOException {
+    committer.flush();
+  }
+
+  DeviceStatistics statistics() {
+    long hits = counters.hits.hits();
+    long misses = counters.misses.sum();
+    long joins = counters.joins.sum();
+    return new DeviceStatistics(
+        hits + misses + joins,
+        counters.hits.bytes() + counters.bytesWaitedFor.sum(),
+        hits,
+        misses,
+        joins,
+        counters.fetches.sum(),
+        counters.bytesFetched.sum(),
+        counters.fetchFailures.sum(),
+        counters.readAheadBytes.sum(),
+        counters.readAheadUsedBytes.sum(),
+        counters.evictedBytes.sum(),
+        counters.passThroughBytes.sum(),
+        counters.healedBlocks.sum(),
+        Math.min(geometry.sizeBytes(), store.presentBlocks() * geometry.blockSizeBytes()));
+  }
+
+  /** After a commit that went well: a full cache is cut back, a complete image needs no source. */
+  private void committed(Evictor.Commit commit) throws IOException {
+    if (evictor != null) {
+      evictor.run(commit);
+    } else if (releaseSourceWhenComplete && store.complete() && source.canReopen() && !closed) {
+      if (!store.isReady(0, geometry.blocks())) {
+        return; // a block that is yet to be verified may have to be fetched again
+      }
+      LOG.log(Level.INFO, "{0}: complete; the source is let go", files.paths().cacheFile());
+      source.release();
+    }
+  }
+
+  /** Ends everything, in order; what waits fails. Later calls wait for the first. */
+  void close() throws IOException {
+    if (!closing.compareAndSet(false, true)) {
+      // A completion that runs in close() may close once more; it must not wait for itself.
+      if (closer != Thread.currentThread()) {
+        BlockingRead.awaitUninterruptibly(closeDone);
+      }
+      return;
+    }
+    closer = Thread.currentThread();
+    List<IOException> failures = new ArrayList<>();
+    try {
+      closed = true;
+      misses.close();
+      FetchTable.Closing left = table.close();
+      for (Fetch.Part part : left.parts()) {
+        part.read().fail(new ClosedChannelException());
+      }
+      left.later().forEach(Runnable::run);
+      left.aborts().forEach(Runnable::run);
+      attempt(failures, source::close);
+      attempt(failures, () -> fetcher.awaitEnd(CLOSE_SECONDS, TimeUnit.SECONDS));
+      attempt(failures, committer::flush);
+      committer.close();
+      if (hot != null) {
+        hot.close();
+      }
+      if (failures.isEmpty()) {
+        seal();
+      }
+      store.data().close();
+      attempt(failures, files::close);
+    } finally {
+      closer = null;
+      closeDone.countDown();
+    }
+    if (!failures.isEmpty()) {
+      IOException first = failures.get(0);
+      failures.stream().skip(1).forEach(first::addSuppressed);
+      throw first;
+    }
+  }
+
+  /** A pair that is not sealed is as after a crash, which is no reason for a close to fail. */
+  private void seal() {
+    try {
+      files.sealBitmap();
+    } catch (IOException e) {
+      LOG.log(Level.WARNING, "{0}; the pair is left as after a crash", e.getMessage());
+    }
+  }
+
+  private interface Step {
+    void run() throws IOException;
+  }
+
+  private static void attempt(List<IOException> failures, Step step) {
+    try {
+      step.run();
+    } catch (IOException e) {
+      failures.add(e);
+    }
+  }
+}

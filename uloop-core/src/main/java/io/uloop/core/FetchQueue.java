@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import java.util.ArrayDeque;
+import java.util.List;
+import java.util.concurrent.locks.Condition;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The fetches that no worker has taken yet, and how many are being run: demand before background,
+ * and background never on the last free workers.
+ *
+ * <p><b>Threads:</b> the lock of the {@link FetchTable} guards everything here.
+ */
+final class FetchQueue {
+
+  private final int workers;
+  private final int backgroundWorkers;
+
+  /** Of the table's lock; signalled when there may be something to take. */
+  private final Condition work;
+
+  private final ArrayDeque<Fetch> demand = new ArrayDeque<>();
+  private final ArrayDeque<Fetch> background = new ArrayDeque<>();
+  private int running;
+  private int runningBackground;
+
+  /** Workers that wait. */
+  private int idle;
+
+  private boolean closed;
+
+  /**
+   * Makes an empty queue.
+   *
+   * @param workers how many fetches may run at once
+   * @param work a condition of the table's lock
+   */
+  FetchQueue(int workers, Condition work) {
+    this.workers = workers;
+    this.backgroundWorkers = workers <= 2 ? 1 : workers - 2;
+    this.work = work;
+  }
+
+  /** Appends a new fetch. */
+  void add(Fetch fetch) {
+    (fetch.background ? background : demand).add(fetch);
+    work.signalAll();
+  }
+
+  /** Makes a background fetch demand, as somebody waits for it now; tells whether it is queued. */
+  boolean raise(Fetch fetch) {
+    if (!fetch.background) {
+      return false;
+    }
+    fetch.background = false;
+    boolean queued = fetch.state == Fetch.State.QUEUED;
+    if (queued) {
+      background.remove(fetch);
+      demand.add(fetch);
+    } else if (fetch.state == Fetch.State.RUNNING) {
+      runningBackground--;
+    }
+    work.signalAll();
+    return queued;
+  }
+
+  /** Tells whether demand waits while all workers are busy and one of them with background work. */
+  boolean demandIsStuck() {
+    return running >= workers && runningBackground > 0 && !demand.isEmpty();
+  }
+
+  /** Gives how many background fetches are queued or running. */
+  int background() {
+    return background.size() + runningBackground;
+  }
+
+  /** Tells whether there is work that none of the started workers is free to take. */
+  boolean wantsWorker(int started) {
+    return !closed
+        && started < workers
+        && idle < demand.size() + Math.min(background.size(), freeForBackground());
+  }
+
+  private int freeForBackground() {
+    return Math.max(0, backgroundWorkers - runningBackground);
+  }
+
+  /**
+   * Takes the next fetch, which is running then; waits for one.
+   *
+   * @return null if the queue is closed or nothing came in time
+   */
+  @Nullable Fetch take(long nanos) throws InterruptedException {
+    for (long left = nanos; !closed; ) {
+      Fetch fetch = demand.poll();
+      if (fetch == null && freeForBackground() > 0) {
+        fetch = background.poll();
+      }
+      if (fetch != null) {
+        fetch.state = Fetch.State.RUNNING;
+        running++;
+        runningBackground += fetch.background ? 1 : 0;
+        return fetch;
+      }
+      if (left <= 0) {
+        return null;
+      }
+      idle++;
+      try {
+        left = work.awaitNanos(left);
+      } finally {
+        idle--;
+      }
+    }
+    return null;
+  }
+
+  /** Takes note that a fetch runs no more. */
+  void ended(Fetch fetch) {
+    fetch.state = Fetch.State.ENDED;
+    running--;
+    runningBackground -= fetch.background ? 1 : 0;
+    work.signal();
+  }
+
+  /** Ends all queued background work; gives what that was. */
+  List<Fetch> dropBackground() {
+    List<Fetch> dropped = List.copyOf(background);
+    dropped.forEach(fetch -> fetch.state = Fetch.State.ENDED);
+    background.clear();
+    return dropped;
+  }
+
+  boolean closed() {
+    return closed;
+  }
+
+  /** Drops all, takes no more, and wakes the workers, which find nothing from now on. */
+  void close() {
+    closed = true;
+    demand.clear();
+    background.clear();
+    work.signalAll();
+  }
+
+  /** Tells whether the counts agree with the running background fetches that were counted. */
+  boolean fits(int runningSeen) {
+    return runningSeen <= runningBackground && runningBackground <= running;
+  }
+}
