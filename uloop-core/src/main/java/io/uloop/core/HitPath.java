@@ -140,10 +140,9 @@ final class HitPath {
 
   private void hit(long offset, long length, long from, long to) {
     counters.hits.add(length);
-    if (!store.complete()) {
-      readAhead.read(offset, length, false);
-    }
-    if (used(from, to)) {
+    boolean fetchedAhead = !store.complete() && readAhead.read(offset, length, false);
+    // What was fetched ahead of this reader says nothing about fetching around misses.
+    if (used(from, to) && !fetchedAhead) {
       counters.savedReads.increment();
     }
   }

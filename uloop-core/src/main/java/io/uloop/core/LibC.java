@@ -33,6 +33,9 @@ final class LibC implements AutoCloseable {
   private static final int PROT_READ = 1;
   private static final int IN_PLACE_OF_A_FILE = 0x02 | 0x10 | 0x20 | 0x4000;
 
+  /** The first JDK that warns of native code which was not enabled (JEP 472). */
+  private static final int FIRST_TO_WARN = 24;
+
   /** The calls themselves; each has its man page in section 2. */
   private static final class Calls {
     static {
@@ -100,11 +103,12 @@ final class LibC implements AutoCloseable {
    * native access is enabled for it).
    */
   static boolean loadsQuietly() {
+    if (Runtime.version().feature() < FIRST_TO_WARN) {
+      return true; // JDK 21 to 23 have the method below, and do not warn whatever it says
+    }
     try {
       return (boolean)
           Module.class.getMethod("isNativeAccessEnabled").invoke(Native.class.getModule());
-    } catch (NoSuchMethodException e) {
-      return true; // JDK 17 to 21
     } catch (ReflectiveOperationException | LinkageError e) {
       return false;
     }

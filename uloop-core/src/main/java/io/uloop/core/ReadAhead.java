@@ -90,10 +90,11 @@ final class ReadAhead {
    * Takes note of a read.
    *
    * @param missed whether it had to wait; only such reads begin a stream
+   * @return whether it belongs to a reader that is fetched ahead of
    */
-  void read(long offset, long length, boolean missed) {
+  boolean read(long offset, long length, boolean missed) {
     if (maxWindow == 0) {
-      return;
+      return false;
     }
     long end = offset + length;
     for (Stream stream : streams) {
@@ -109,17 +110,19 @@ final class ReadAhead {
       }
       stream.lastUsed = clock;
       if (end <= next) {
-        return; // another reader of the same: no stream of its own, which would push one out
+        return window
+            > 0; // another reader of the same: no stream of its own, which would push one out
       }
       stream.next = end;
       if (window == 0 || stream.ahead - end <= window - step(window)) {
         goOn(stream, end);
       }
-      return;
+      return window > 0;
     }
     if (missed) {
       begin(offset, end);
     }
+    return false;
   }
 
   private static long step(long window) {
