@@ -27,7 +27,8 @@ import org.jspecify.annotations.Nullable;
  * {@link #chunk} for the answers.
  *
  * <p><b>Wake-ups:</b> {@code awake} is set by the first {@link #execute} and cleared before the
- * tasks are run, so a task is either seen by that run or followed by a wake-up.
+ * tasks are run, so a task is either seen by that run or followed by a wake-up. It is set during a
+ * {@link BusyPoll} too, and cleared before a last look for tasks.
  */
 final class EventLoop implements Runnable {
 
@@ -68,13 +69,20 @@ final class EventLoop implements Runnable {
 
   private boolean stopping;
 
+  private final BusyPoll busyPoll;
+
   /** Set when nobody runs the tasks any more; whoever adds one then runs it (it only releases). */
   private volatile boolean terminated;
 
   private volatile int size;
 
   EventLoop(ByteBufAllocator allocator) throws IOException {
+    this(allocator, new BusyPoll(0));
+  }
+
+  EventLoop(ByteBufAllocator allocator, BusyPoll busyPoll) throws IOException {
     this.selector = Selector.open();
+    this.busyPoll = busyPoll;
     this.allocator = allocator;
   }
 
@@ -194,10 +202,10 @@ final class EventLoop implements Runnable {
       while (!(stopping && connections.isEmpty())) {
         long tick = stopping ? STOP_SWEEP_MILLIS : SWEEP_MILLIS;
         boolean timeless = connections.isEmpty() && resting.isEmpty();
-        if (tasks.isEmpty()) {
-          selector.select(EventLoop::ready, timeless ? 0 : tick);
-        } else {
+        if (!tasks.isEmpty()) {
           selector.selectNow(EventLoop::ready); // The loop's own tasks came without a wake-up.
+        } else if (!busyPoll()) {
+          sleep(timeless ? 0 : tick);
         }
         awake.set(false);
         runTasks();
@@ -214,6 +222,40 @@ final class EventLoop implements Runnable {
     } finally {
       terminate();
     }
+  }
+
+  /** Takes note of a read that was answered from what is present. */
+  void answeredAtOnce() {
+    busyPoll.answered();
+  }
+
+  private void sleep(long millis) throws IOException {
+    long start = System.nanoTime();
+    selector.select(EventLoop::ready, millis);
+    busyPoll.slept(System.nanoTime() - start);
+  }
+
+  /**
+   * Polls for a short time, where that is likely to save going to sleep and being woken. The
+   * processor is offered to other threads after each look.
+   *
+   * @return whether something came: events, which were handled, or tasks
+   */
+  @SuppressWarnings("ThreadPriorityCheck") // correct without the yield, only less polite
+  private boolean busyPoll() throws IOException {
+    if (!busyPoll.pays()) {
+      return false;
+    }
+    awake.set(true); // Tasks are seen without a wake-up.
+    long start = System.nanoTime();
+    boolean some = false;
+    while (!some && System.nanoTime() - start < busyPoll.nanos()) {
+      Thread.yield();
+      some = selector.selectNow(EventLoop::ready) > 0 || !tasks.isEmpty();
+    }
+    awake.set(false);
+    busyPoll.ended(some);
+    return some || !tasks.isEmpty();
   }
 
   /** Runs the tasks that are due and what they made dirty; tests without a thread call it too. */

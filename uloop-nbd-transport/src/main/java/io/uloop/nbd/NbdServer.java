@@ -99,7 +99,7 @@ public final class NbdServer implements Closeable {
       ByteBufAllocator allocator =
           new PooledByteBufAllocator(true, 0, config.threads(), 8192, 7, 0, 0, false);
       for (int i = 0; i < config.threads(); i++) {
-        loops.add(new EventLoop(allocator));
+        loops.add(new EventLoop(allocator, new BusyPoll(config.busyPoll().toNanos())));
       }
       NbdServer server = new NbdServer(config, listeners, loops);
       server.run();

@@ -3,6 +3,7 @@ package io.uloop.nbd;
 
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,6 +28,7 @@ public final class NbdServerConfig {
   private final Optional<NbdTls> tls;
   private final NbdLimits limits;
   private final int threads;
+  private final Duration busyPoll;
 
   private NbdServerConfig(Builder builder) {
     places = List.copyOf(builder.places);
@@ -39,6 +41,7 @@ public final class NbdServerConfig {
     tls = builder.tls;
     limits = builder.limits;
     threads = builder.threads;
+    busyPoll = builder.busyPoll;
   }
 
   /**
@@ -99,6 +102,10 @@ public final class NbdServerConfig {
     return threads;
   }
 
+  Duration busyPoll() {
+    return busyPoll;
+  }
+
   /** Collects settings; not safe for use by several threads. */
   public static final class Builder {
     private final List<String> places = new ArrayList<>();
@@ -111,6 +118,8 @@ public final class NbdServerConfig {
     private Optional<NbdTls> tls = Optional.empty();
     private NbdLimits limits = NbdLimits.defaults();
     private int threads = Math.min(4, Runtime.getRuntime().availableProcessors());
+    private Duration busyPoll =
+        Runtime.getRuntime().availableProcessors() > 1 ? Duration.ofNanos(50_000) : Duration.ZERO;
 
     private Builder() {}
 
@@ -235,6 +244,24 @@ public final class NbdServerConfig {
         throw new IllegalArgumentException("threads must be one or more: threads=" + count);
       }
       threads = count;
+      return this;
+    }
+
+    /**
+     * Sets how long a loop looks for the next request of a client that sends one at a time before
+     * it sleeps; 50 us unless set, or not at all on a machine of one processor.
+     *
+     * <p>Such a client is answered about twice as fast, and takes a processor while it reads; what
+     * else wants the processor goes first.
+     *
+     * @param time from zero, which turns it off, to a millisecond
+     * @return this
+     */
+    public Builder busyPoll(Duration time) {
+      if (time.isNegative() || time.compareTo(Duration.ofMillis(1)) > 0) {
+        throw new IllegalArgumentException("not from 0 to 1 ms: busyPoll=" + time);
+      }
+      busyPoll = time;
       return this;
     }
 

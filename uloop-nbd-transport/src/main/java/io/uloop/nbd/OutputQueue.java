@@ -69,11 +69,6 @@ final class OutputQueue {
         : queue.peekLast() instanceof Segment last && last.open ? last.bytes.remaining() : 0;
   }
 
-  /** Tells how much is in the only collecting buffer; 0 if there is more than that. */
-  int pending() {
-    return queue.size() == 1 && queue.getFirst() instanceof Segment only ? only.pending() : 0;
-  }
-
   void add(Segment segment) {
     queue.addLast(segment);
   }

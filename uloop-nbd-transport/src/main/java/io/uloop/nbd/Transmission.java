@@ -34,9 +34,6 @@ final class Transmission {
   /** Reads up to this size are copied into the output; larger ones go around it. */
   static final int COPY_BYTES = 64 << 10;
 
-  /** So much is sent before a batch is through, so that the client works while the rest is made. */
-  private static final int FLUSH_BYTES = 32 << 10;
-
   /** Room for any reply without data, the text of an error included. */
   private static final int SMALL_REPLY_BYTES = 512;
 
@@ -222,9 +219,7 @@ final class Transmission {
         return false;
       }
       if (copied(length)) {
-        if (out.pending() >= FLUSH_BYTES) {
-          connection.flush(true);
-        }
+        loop.answeredAtOnce();
         return true;
       }
     }
