@@ -7,16 +7,16 @@ import java.util.ArrayDeque;
  * Buffers for bodies, used again and again.
  *
  * <p>Two sizes, since 32 small reads at once and 8 large ones are the two usual loads: together
- * they keep at most 2 MiB. Beyond what is kept, buffers are made and left to the collector, so that
+ * they keep at most 3 MiB. Beyond what is kept, buffers are made and left to the collector, so that
  * nobody ever waits for one.
  *
  * <p>Heap buffers: the JDK's sockets read into them through a direct buffer of their own either
- * way. That direct buffer is at most 128 KiB, hence a larger one here would gain nothing.
+ * way, 128 KiB at a time. Two of these make a piece that the cache stores in one go.
  */
 final class BufferPool {
 
   static final int SMALL_BYTES = 32 * 1024;
-  static final int LARGE_BYTES = 128 * 1024;
+  static final int LARGE_BYTES = 256 * 1024;
   private static final int SMALL_KEPT = 32;
   private static final int LARGE_KEPT = 8;
 

@@ -40,7 +40,7 @@ final class Transfer {
     }
   }
 
-  private static final int GOOD_PIECE_BYTES = 64 * 1024;
+  // How long, in all, the bytes of one piece may be waited for.
   private static final long WAITED_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
   // How long the end of a body may take after its last byte that matters.
   private static final long END_MILLIS = 100;
@@ -51,6 +51,7 @@ final class Transfer {
   private final byte[] buffer;
   private final Target target;
   private int filled;
+  private long pieceNanos;
   // The window of the stall check: bytes, and the time spent waiting for them.
   private long windowBytes;
   private long windowNanos;
@@ -118,10 +119,11 @@ final class Transfer {
       filled += n;
       left -= n;
       long waited = System.nanoTime() - before;
+      pieceNanos += waited;
       // What had to be waited for is handed over at once. What was there already (the rest of the
       // buffer that the head came in, one TLS record of many) is gathered to a piece of a size
       // that the sink takes cheaply.
-      if (left == 0 || filled >= GOOD_PIECE_BYTES || waited > WAITED_NANOS) {
+      if (left == 0 || filled == buffer.length || pieceNanos > WAITED_NANOS) {
         deliver();
       }
       progressed(n, waited);
@@ -149,6 +151,7 @@ final class Transfer {
   private void deliver() throws SinkFailure {
     int piece = filled;
     filled = 0;
+    pieceNanos = 0;
     target.deliver(buffer, piece);
   }
 

@@ -213,7 +213,7 @@ final class BlockStore {
           }
           Checksums.Writer writer = sums.new Writer(1);
           writer.begin(block);
-          writer.add(bytes.rewind());
+          writer.add(bytes, 0, length, false);
           writer.write();
           return true;
         }
@@ -246,9 +246,13 @@ final class BlockStore {
   final class Writer {
     private final Checksums.@Nullable Writer sums;
 
+    /** What of a run has to be written: pairs of places within it, in bytes. */
+    private final int[] pieces;
+
     /** For runs of at most this many blocks. */
     Writer(int maxBlocks) {
       this.sums = checksums == null ? null : checksums.new Writer(maxBlocks);
+      this.pieces = new int[maxBlocks + 1];
     }
 
     /**
@@ -263,45 +267,63 @@ final class BlockStore {
     void store(long firstBlock, ByteBuffer bytes) throws IOException {
       noticeCut();
       long lossesBefore = losses.get();
+      long lastBlock = firstBlock + 1 + (bytes.remaining() - 1) / geometry.blockSizeBytes();
+      int count = look(firstBlock, bytes);
       ByteBuffer view = bytes.duplicate();
       int base = bytes.position();
-      int limit = bytes.limit();
-      int blockSize = geometry.blockSizeBytes();
-      if (sums != null) {
-        sums.begin(firstBlock);
+      long start = geometry.startOf(firstBlock);
+      for (int i = 0; i < count; i += 2) {
+        view.limit(base + pieces[i + 1]).position(base + pieces[i]);
+        data.write(view, start + pieces[i]);
       }
-      int pending = base;
-      long block = firstBlock;
-      for (int at = base; at < limit; at += blockSize, block++) {
-        int length = Math.min(blockSize, limit - at);
-        if (sums != null) {
-          sums.add(view.limit(at + length).position(at));
-        }
-        if (Zeroes.only(bytes, at, length)) {
-          zeroes.set(block, block + 1);
-          if (readsAsZeroes(block, length)) {
-            write(view, pending, at, firstBlock, base);
-            pending = at + length;
-          }
-        }
-      }
-      write(view, pending, limit, firstBlock, base);
       if (sums != null) {
         sums.write();
       }
-      mark(firstBlock, block);
+      mark(firstBlock, lastBlock);
       if (losses.get() != lossesBefore) {
         // What was written may be lost, and the committer may have looked before the bits were set.
-        clear(firstBlock, block);
+        clear(firstBlock, lastBlock);
         throw new IOException(name() + ": force failed while blocks were stored");
       }
     }
 
-    private void write(ByteBuffer view, int from, int to, long firstBlock, int base)
-        throws IOException {
-      if (from < to) {
-        data.write(view.limit(to).position(from), geometry.startOf(firstBlock) + (from - base));
+    /**
+     * Computes checksums, notices zeroes and finds the pieces to write; gives twice their count.
+     */
+    private int look(long firstBlock, ByteBuffer bytes) throws IOException {
+      if (sums != null) {
+        sums.begin(firstBlock);
       }
+      int base = bytes.position();
+      int end = bytes.remaining();
+      int blockSize = geometry.blockSizeBytes();
+      int count = 0;
+      int pending = 0;
+      long block = firstBlock;
+      for (int at = 0; at < end; at += blockSize, block++) {
+        int length = Math.min(blockSize, end - at);
+        boolean zero = Zeroes.only(bytes, base + at, length);
+        if (sums != null) {
+          sums.add(bytes, base + at, length, zero);
+        }
+        if (zero) {
+          zeroes.set(block, block + 1);
+          if (readsAsZeroes(block, length)) {
+            count = piece(count, pending, at);
+            pending = at + length;
+          }
+        }
+      }
+      return piece(count, pending, end);
+    }
+
+    private int piece(int count, int from, int to) {
+      if (from == to) {
+        return count;
+      }
+      pieces[count] = from;
+      pieces[count + 1] = to;
+      return count + 2;
     }
   }
 

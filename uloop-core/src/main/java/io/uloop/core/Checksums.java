@@ -34,6 +34,11 @@ final class Checksums {
     private final ByteBuffer run;
     private long firstBlock;
 
+    /** The checksum of so many zeroes, once it was needed. */
+    private int zeroSum;
+
+    private int zeroLength;
+
     /** For runs of at most this many blocks. */
     Writer(int blocks) {
       run = ByteBuffer.allocate(blocks * Integer.BYTES).order(ByteOrder.LITTLE_ENDIAN);
@@ -44,11 +49,28 @@ final class Checksums {
       run.clear();
     }
 
-    /** Adds the next block, the bytes between position and limit; moves the position. */
-    void add(ByteBuffer block) {
+    /**
+     * Adds the next block.
+     *
+     * @param zero whether it is known to hold nothing but zeroes, whose checksum is the same always
+     */
+    void add(ByteBuffer bytes, int index, int length, boolean zero) {
+      if (zero && length == zeroLength) {
+        run.putInt(zeroSum);
+        return;
+      }
       crc.reset();
-      crc.update(block);
-      run.putInt(encode(crc));
+      if (bytes.hasArray()) {
+        crc.update(bytes.array(), bytes.arrayOffset() + index, length);
+      } else {
+        crc.update(bytes.slice(index, length));
+      }
+      int sum = encode(crc);
+      run.putInt(sum);
+      if (zero) {
+        zeroLength = length;
+        zeroSum = sum;
+      }
     }
 
     void write() throws IOException {

@@ -18,7 +18,10 @@ final class Counters {
   final LongAdder readAheadBytes = new LongAdder();
   final LongAdder readAheadUsedBytes = new LongAdder();
 
-  /** Reads that were hits only because blocks had been fetched that nobody had asked for. */
+  /**
+   * Reads that were hits only because blocks had been fetched that nobody had asked for; but for
+   * those of readers that go forward for long.
+   */
   final LongAdder savedReads = new LongAdder();
 
   final LongAdder evictedBytes = new LongAdder();

@@ -140,9 +140,9 @@ final class HitPath {
 
   private void hit(long offset, long length, long from, long to) {
     counters.hits.add(length);
-    boolean fetchedAhead = !store.complete() && readAhead.read(offset, length, false);
-    // What was fetched ahead of this reader says nothing about fetching around misses.
-    if (used(from, to) && !fetchedAhead) {
+    boolean copying = !store.complete() && readAhead.read(offset, length, false);
+    // What a copy of it all finds fetched says nothing about fetching around misses.
+    if (used(from, to) && !copying) {
       counters.savedReads.increment();
     }
   }

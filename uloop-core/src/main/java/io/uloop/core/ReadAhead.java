@@ -31,6 +31,9 @@ final class ReadAhead {
 
   private static final long NEAR = 1 << 20;
 
+  /** From which window on a stream is more than a file read to its end. */
+  private static final long LONG = 4 << 20;
+
   /** As {@link #NEAR}, of a stream that is not confirmed. */
   private static final long NEAR_FIRST = 32 * 1024;
 
@@ -90,7 +93,7 @@ final class ReadAhead {
    * Takes note of a read.
    *
    * @param missed whether it had to wait; only such reads begin a stream
-   * @return whether it belongs to a reader that is fetched ahead of
+   * @return whether it belongs to a reader that has gone forward for long
    */
   boolean read(long offset, long length, boolean missed) {
     if (maxWindow == 0) {
@@ -117,7 +120,7 @@ final class ReadAhead {
       if (window == 0 || stream.ahead - end <= window - step(window)) {
         goOn(stream, end);
       }
-      return window > 0;
+      return window >= LONG;
     }
     if (missed) {
       begin(offset, end);

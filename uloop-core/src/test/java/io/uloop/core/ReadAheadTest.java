@@ -46,6 +46,19 @@ class ReadAheadTest {
   }
 
   @Test
+  void copyOfItAll_isToldFromTheReadingOfFiles() {
+    for (long file = 64 << 20; file < 128 << 20; file += 8 << 20) {
+      for (long at = file; at < file + (1 << 20); at += READ) {
+        assertThat(readAhead.read(at, READ, at == file)).isFalse();
+      }
+    }
+    ahead = 0;
+    readTo(256 << 20, 288 << 20);
+
+    assertThat(readAhead.read(288 << 20, READ, false)).isTrue();
+  }
+
+  @Test
   void shortReader_hasNoMoreFetchedThanTwiceWhatItRead() {
     for (long length = 2 * READ; length <= 8 << 20; length *= 2) {
       planned = 0;
