@@ -4,6 +4,7 @@ package io.uloop.http;
 import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.SocketTimeoutException;
 import java.util.concurrent.TimeUnit;
 import org.apache.hc.core5.http.MalformedChunkCodingException;
 import org.apache.hc.core5.http.MessageConstraintException;
@@ -41,13 +42,15 @@ final class Transfer {
   }
 
   // How long, in all, the bytes of one piece may be waited for.
-  private static final long WAITED_NANOS = TimeUnit.MILLISECONDS.toNanos(1);
+  private static final long WAITED_MILLIS = 1;
+  private static final long WAITED_NANOS = TimeUnit.MILLISECONDS.toNanos(WAITED_MILLIS);
   // How long the end of a body may take after its last byte that matters.
   private static final long END_MILLIS = 100;
 
   private final Exchange answer;
   private final Attempt attempt;
   private final HttpSettings config;
+  private final long stallMillis;
   private final byte[] buffer;
   private final Target target;
   private int filled;
@@ -68,6 +71,7 @@ final class Transfer {
     this.answer = answer;
     this.attempt = attempt;
     this.config = config;
+    this.stallMillis = TimeUnit.NANOSECONDS.toMillis(config.stallNanos());
     this.buffer = buffer;
     this.target = target;
   }
@@ -77,7 +81,7 @@ final class Transfer {
    * and the caller ends the exchange.
    */
   void run(Answers.Slice slice) throws AttemptFailure, SinkFailure {
-    answer.socketTimeout(TimeUnit.NANOSECONDS.toMillis(config.stallNanos()));
+    answer.socketTimeout(stallMillis);
     InputStream body = answer.body();
     try {
       skip(body, slice);
@@ -112,7 +116,7 @@ final class Transfer {
   private void take(InputStream body, long take) throws IOException, AttemptFailure, SinkFailure {
     for (long left = take; left > 0; ) {
       long before = System.nanoTime();
-      int n = body.read(buffer, filled, (int) Math.min(buffer.length - filled, left));
+      int n = read(body, (int) Math.min(buffer.length - filled, left));
       if (n < 0) {
         throw ended(take - left, take);
       }
@@ -123,10 +127,29 @@ final class Transfer {
       // What had to be waited for is handed over at once. What was there already (the rest of the
       // buffer that the head came in, one TLS record of many) is gathered to a piece of a size
       // that the sink takes cheaply.
-      if (left == 0 || filled == buffer.length || pieceNanos > WAITED_NANOS) {
+      if (left == 0 || n == 0 || filled == buffer.length || pieceNanos > WAITED_NANOS) {
         deliver();
       }
       progressed(n, waited);
+    }
+  }
+
+  /**
+   * Reads on into the buffer. If there are bytes in it already, who wants them shall not wait for
+   * those that follow: then 0 means that none came soon.
+   */
+  private int read(InputStream body, int most) throws IOException {
+    // With chunks a line that breaks off could not be taken up again.
+    if (filled == 0 || answer.contentLength() < 0) {
+      return body.read(buffer, filled, most);
+    }
+    answer.socketTimeout(WAITED_MILLIS);
+    try {
+      return body.read(buffer, filled, most);
+    } catch (SocketTimeoutException e) {
+      return 0;
+    } finally {
+      answer.socketTimeout(stallMillis);
     }
   }
 

@@ -4,6 +4,7 @@ package io.uloop.http;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.uloop.BlockSource;
 import io.uloop.ReadSink;
 import io.uloop.SourceChangedException;
 import io.uloop.SourceProtocolException;
@@ -19,6 +20,7 @@ import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -26,13 +28,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Each way in which one answer can be wrong, and what a reader sees of it. */
 @Timeout(30)
 final class HttpFaultTest {
 
   private static final int SIZE = 300_007;
-  private static final byte[] IMAGE = LyingOrigin.image(7, SIZE);
+  static final byte[] IMAGE = LyingOrigin.image(7, SIZE);
 
   private LyingOrigin origin;
   private HttpBlockSource source;
@@ -449,5 +452,55 @@ final class HttpFaultTest {
                     }))
         .isSameAs(full);
     assertThat(calls[0]).isEqualTo(1);
+  }
+
+  /** Sends head and some bytes in one go, and the rest when told that those were handed over. */
+  private static LyingOrigin.Answer restAfter(CountDownLatch handedOver, int some) {
+    return (request, wire) -> {
+      List<String> lines = new ArrayList<>(wire.validators());
+      lines.add("Content-Length: " + request.length());
+      lines.add("Content-Range: bytes " + request.first() + "-" + request.last() + "/" + SIZE);
+      wire.head("HTTP/1.1 206 Partial Content", lines);
+      wire.bytes(request.first(), some);
+      wire.flush();
+      await(handedOver);
+      wire.bytes(request.first() + some, request.length() - some);
+    };
+  }
+
+  private static void await(CountDownLatch latch) {
+    try {
+      assertThat(latch.await(10, TimeUnit.SECONDS)).isTrue();
+    } catch (InterruptedException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  static void readsFirstBytesBeforeTheRest(LyingOrigin origin, BlockSource source, int some)
+      throws IOException {
+    CountDownLatch handedOver = new CountDownLatch(1);
+    origin.next(restAfter(handedOver, some));
+    byte[] read = new byte[100_000];
+    ByteBuffer dst = ByteBuffer.wrap(read);
+    origin.forgetRequests();
+
+    source.read(
+        1000,
+        read.length,
+        piece -> {
+          dst.put(piece);
+          if (dst.position() >= some) {
+            handedOver.countDown();
+          }
+        });
+
+    assertThat(read).isEqualTo(expected(1000, read.length));
+    assertThat(origin.requests()).hasSize(1);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {1, 5000, 70_000})
+  void bytesThatCameWithTheHead_areHandedOverBeforeThoseThatFollow(int some) throws IOException {
+    readsFirstBytesBeforeTheRest(origin, source, some);
   }
 }

@@ -13,9 +13,11 @@ import java.nio.channels.SocketChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.locks.LockSupport;
 
 /** Passes bytes on: a proxy that makes tunnels, or a unix socket in front of a TCP server. */
 final class TestRelay implements AutoCloseable {
@@ -23,10 +25,17 @@ final class TestRelay implements AutoCloseable {
   private final ServerSocketChannel listener;
   private final InetSocketAddress fixed;
   private final String answer;
+  private final Random chops;
   private final Set<Channel> open = ConcurrentHashMap.newKeySet();
   private final List<String> heads = new CopyOnWriteArrayList<>();
 
   private TestRelay(ServerSocketChannel listener, InetSocketAddress fixed, String answer) {
+    this(listener, fixed, answer, null);
+  }
+
+  private TestRelay(
+      ServerSocketChannel listener, InetSocketAddress fixed, String answer, Random chops) {
+    this.chops = chops;
     this.listener = listener;
     this.fixed = fixed;
     this.answer = answer;
@@ -56,8 +65,20 @@ final class TestRelay implements AutoCloseable {
         listener, new InetSocketAddress(InetAddress.getLoopbackAddress(), port), "");
   }
 
+  /** Starts a port before another that passes bytes on in small pieces, with time between them. */
+  static TestRelay chopping(int port, Random chops) throws IOException {
+    ServerSocketChannel listener = ServerSocketChannel.open();
+    listener.bind(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0));
+    InetSocketAddress to = new InetSocketAddress(InetAddress.getLoopbackAddress(), port);
+    return new TestRelay(listener, to, "", chops);
+  }
+
+  int port() throws IOException {
+    return ((InetSocketAddress) listener.getLocalAddress()).getPort();
+  }
+
   String url() throws IOException {
-    return "http://127.0.0.1:" + ((InetSocketAddress) listener.getLocalAddress()).getPort();
+    return "http://127.0.0.1:" + port();
   }
 
   /** Gives the heads of the CONNECT requests. */
@@ -111,14 +132,19 @@ final class TestRelay implements AutoCloseable {
     pump(client, server);
   }
 
-  private static void pump(SocketChannel from, SocketChannel to) throws IOException {
+  private void pump(SocketChannel from, SocketChannel to) throws IOException {
     try (from;
         to) {
       ByteBuffer buffer = ByteBuffer.allocate(16 * 1024);
       while (from.read(buffer.clear()) >= 0) {
-        buffer.flip();
-        while (buffer.hasRemaining()) {
+        int end = buffer.flip().limit();
+        while (buffer.position() < end) {
+          if (chops != null) {
+            buffer.limit(Math.min(end, buffer.position() + 1 + chops.nextInt(2000)));
+            LockSupport.parkNanos(2_000_000); // the pace of the line
+          }
           to.write(buffer);
+          buffer.limit(end);
         }
       }
     }
