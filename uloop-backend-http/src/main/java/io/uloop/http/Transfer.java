@@ -115,6 +115,10 @@ final class Transfer {
 
   private void take(InputStream body, long take) throws IOException, AttemptFailure, SinkFailure {
     for (long left = take; left > 0; ) {
+      // With chunks a line that breaks off could not be taken up again, so no short timeout there.
+      if (filled > 0 && answer.contentLength() < 0 && body.available() == 0) {
+        deliver();
+      }
       long before = System.nanoTime();
       int n = read(body, (int) Math.min(buffer.length - filled, left));
       if (n < 0) {
@@ -139,7 +143,6 @@ final class Transfer {
    * those that follow: then 0 means that none came soon.
    */
   private int read(InputStream body, int most) throws IOException {
-    // With chunks a line that breaks off could not be taken up again.
     if (filled == 0 || answer.contentLength() < 0) {
       return body.read(buffer, filled, most);
     }

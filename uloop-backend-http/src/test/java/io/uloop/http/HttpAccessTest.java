@@ -324,7 +324,7 @@ final class HttpAccessTest {
             TestRelay.chopping(tls.uri().getPort(), TestSeed.random("HttpAccessTest"))) {
       String file = server.certificate().toString();
       try (BlockSource source = open(tls.uri(), "http.ca-file", file)) {
-        HttpFaultTest.readsFirstBytesBeforeTheRest(tls, source, 5000);
+        HttpFaultTest.readsFirstBytesBeforeTheRest(tls, source, 5000, "length");
       }
       // The pauses fall into the records of TLS too.
       URI slow =

@@ -27,8 +27,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** Each way in which one answer can be wrong, and what a reader sees of it. */
 @Timeout(30)
@@ -455,17 +455,38 @@ final class HttpFaultTest {
   }
 
   /** Sends head and some bytes in one go, and the rest when told that those were handed over. */
-  private static LyingOrigin.Answer restAfter(CountDownLatch handedOver, int some) {
+  private static LyingOrigin.Answer restAfter(CountDownLatch handedOver, int some, String framing) {
     return (request, wire) -> {
       List<String> lines = new ArrayList<>(wire.validators());
-      lines.add("Content-Length: " + request.length());
       lines.add("Content-Range: bytes " + request.first() + "-" + request.last() + "/" + SIZE);
+      boolean chunked = framing.equals("chunked");
+      switch (framing) {
+        case "length" -> lines.add("Content-Length: " + request.length());
+        case "chunked" -> lines.add("Transfer-Encoding: chunked");
+        default -> lines.add("Connection: close");
+      }
       wire.head("HTTP/1.1 206 Partial Content", lines);
-      wire.bytes(request.first(), some);
+      part(wire, request.first(), some, chunked);
       wire.flush();
       await(handedOver);
-      wire.bytes(request.first() + some, request.length() - some);
+      part(wire, request.first() + some, request.length() - some, chunked);
+      if (chunked) {
+        wire.text("0\r\n\r\n");
+      } else if (framing.equals("close")) {
+        wire.end();
+      }
     };
+  }
+
+  private static void part(LyingOrigin.Wire wire, long first, int length, boolean chunked)
+      throws IOException {
+    if (chunked) {
+      wire.text(Integer.toHexString(length) + "\r\n");
+    }
+    wire.bytes(first, length);
+    if (chunked) {
+      wire.text("\r\n");
+    }
   }
 
   private static void await(CountDownLatch latch) {
@@ -476,10 +497,10 @@ final class HttpFaultTest {
     }
   }
 
-  static void readsFirstBytesBeforeTheRest(LyingOrigin origin, BlockSource source, int some)
-      throws IOException {
+  static void readsFirstBytesBeforeTheRest(
+      LyingOrigin origin, BlockSource source, int some, String framing) throws IOException {
     CountDownLatch handedOver = new CountDownLatch(1);
-    origin.next(restAfter(handedOver, some));
+    origin.next(restAfter(handedOver, some, framing));
     byte[] read = new byte[100_000];
     ByteBuffer dst = ByteBuffer.wrap(read);
     origin.forgetRequests();
@@ -499,8 +520,19 @@ final class HttpFaultTest {
   }
 
   @ParameterizedTest
-  @ValueSource(ints = {1, 5000, 70_000})
-  void bytesThatCameWithTheHead_areHandedOverBeforeThoseThatFollow(int some) throws IOException {
-    readsFirstBytesBeforeTheRest(origin, source, some);
+  @CsvSource({
+    "length, 1",
+    "length, 5000",
+    "length, 70000",
+    "chunked, 1",
+    "chunked, 5000",
+    "chunked, 90000",
+    "close, 1",
+    "close, 5000",
+    "close, 90000"
+  })
+  void bytesThatCameWithTheHead_areHandedOverBeforeThoseThatFollow(String framing, int some)
+      throws IOException {
+    readsFirstBytesBeforeTheRest(origin, source, some, framing);
   }
 }

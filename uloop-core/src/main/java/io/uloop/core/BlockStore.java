@@ -267,7 +267,7 @@ final class BlockStore {
     void store(long firstBlock, ByteBuffer bytes) throws IOException {
       noticeCut();
       long lossesBefore = losses.get();
-      long lastBlock = firstBlock + 1 + (bytes.remaining() - 1) / geometry.blockSizeBytes();
+      long endBlock = firstBlock + 1 + (bytes.remaining() - 1) / geometry.blockSizeBytes();
       int count = look(firstBlock, bytes);
       ByteBuffer view = bytes.duplicate();
       int base = bytes.position();
@@ -279,10 +279,10 @@ final class BlockStore {
       if (sums != null) {
         sums.write();
       }
-      mark(firstBlock, lastBlock);
+      mark(firstBlock, endBlock);
       if (losses.get() != lossesBefore) {
         // What was written may be lost, and the committer may have looked before the bits were set.
-        clear(firstBlock, lastBlock);
+        clear(firstBlock, endBlock);
         throw new IOException(name() + ": force failed while blocks were stored");
       }
     }

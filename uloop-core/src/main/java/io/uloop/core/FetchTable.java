@@ -205,13 +205,23 @@ final class FetchTable {
   private void begin(long[] run, boolean exact, boolean inBackground) {
     long most = inBackground ? shape.maxBackground : shape.maxFetch;
     for (long from = run[0]; from < run[1]; ) {
-      long to = Math.min(run[1], (from / most + 1) * most);
+      long end = Math.min(run[1], (from / most + 1) * most);
+      // What is ready and was to be gone over may be at an end now.
+      from = store.nextNotReady(from, end);
+      long to = end;
+      while (to > from && store.isReady(to - 1, to)) {
+        to--;
+      }
+      if (from == to) {
+        from = end;
+        continue;
+      }
       if (!lengthenQueued(from, to, exact, inBackground, most)) {
         Fetch fetch = new Fetch(from, to, inBackground, exact);
         inFlight.put(from, fetch);
         queue.add(fetch);
       }
-      from = to;
+      from = end;
     }
     if (!inBackground) {
       makeRoom();

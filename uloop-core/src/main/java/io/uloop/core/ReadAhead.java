@@ -113,8 +113,8 @@ final class ReadAhead {
       }
       stream.lastUsed = clock;
       if (end <= next) {
-        return window
-            > 0; // another reader of the same: no stream of its own, which would push one out
+        // Another reader of the same: no stream of its own, which would push one out.
+        return window >= LONG;
       }
       stream.next = end;
       if (window == 0 || stream.ahead - end <= window - step(window)) {

@@ -51,6 +51,7 @@ class ReadAheadTest {
       for (long at = file; at < file + (1 << 20); at += READ) {
         assertThat(readAhead.read(at, READ, at == file)).isFalse();
       }
+      assertThat(readAhead.read(file, READ, false)).as("what is behind").isFalse();
     }
     ahead = 0;
     readTo(256 << 20, 288 << 20);

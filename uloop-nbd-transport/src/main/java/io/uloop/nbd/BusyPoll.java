@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
+import java.time.Duration;
+
 /**
  * Decides when an event loop polls for a short time before it goes to sleep.
  *
@@ -10,8 +12,9 @@ package io.uloop.nbd;
  * what is present, and while waits are short, the loop polls first; this doubles what such a client
  * gets, for the rest of a processor. Clients with more in flight, and idle ones, cost nothing more.
  *
- * <p>What is polled in vain is bounded: after each such poll, twice as many waits as the last time
- * go without one, up to {@link #MOST_SKIPPED}.
+ * <p>What is polled in vain is bounded: after each such poll, and after one in which another thread
+ * had the processor, twice as many waits as the last time go without one, up to {@link
+ * #MOST_SKIPPED}.
  *
  * <p><b>Threads:</b> the loop's only.
  *
@@ -20,6 +23,10 @@ package io.uloop.nbd;
  * recommends).
  */
 final class BusyPoll {
+
+  /** How long to poll unless told otherwise; not on a machine of one processor. */
+  static final Duration DEFAULT =
+      Runtime.getRuntime().availableProcessors() > 1 ? Duration.ofNanos(50_000) : Duration.ZERO;
 
   private static final int STREAK = 16;
   private static final int MOST_SKIPPED = 64;
@@ -72,9 +79,15 @@ final class BusyPoll {
     return true;
   }
 
-  /** Takes note of the end of a poll, with something or in vain. */
-  void ended(boolean some) {
-    if (some) {
+  /**
+   * Takes note of the end of a poll.
+   *
+   * @param some whether something came
+   * @param polled how long it took until then; much longer than it may, if another thread wanted
+   *     the processor, and then a sleep would have ended sooner
+   */
+  void ended(boolean some, long polled) {
+    if (some && polled < 2 * nanos) {
       skipped = 1;
     } else {
       skipped = Math.min(MOST_SKIPPED, 2 * skipped);

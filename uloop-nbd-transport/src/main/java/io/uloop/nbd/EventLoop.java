@@ -248,13 +248,17 @@ final class EventLoop implements Runnable {
     }
     awake.set(true); // Tasks are seen without a wake-up.
     long start = System.nanoTime();
-    boolean some = false;
-    while (!some && System.nanoTime() - start < busyPoll.nanos()) {
-      Thread.yield();
+    long polled = 0;
+    boolean some;
+    do {
       some = selector.selectNow(EventLoop::ready) > 0 || !tasks.isEmpty();
-    }
+      if (!some) {
+        Thread.yield();
+        polled = System.nanoTime() - start;
+      }
+    } while (!some && polled < busyPoll.nanos());
     awake.set(false);
-    busyPoll.ended(some);
+    busyPoll.ended(some, polled);
     return some || !tasks.isEmpty();
   }
 

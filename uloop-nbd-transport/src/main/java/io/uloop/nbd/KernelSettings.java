@@ -2,6 +2,7 @@
 package io.uloop.nbd;
 
 import java.time.Duration;
+import java.time.temporal.ChronoUnit;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -29,7 +30,8 @@ record KernelSettings(
     boolean partitionScan,
     boolean readOnly,
     Duration detachWait,
-    boolean useIoctl) {
+    boolean useIoctl,
+    Duration busyPoll) {
 
   static final String CONNECTIONS = "connections";
   static final String TIMEOUT = "timeout";
@@ -43,6 +45,7 @@ record KernelSettings(
   static final String READ_ONLY = "read-only";
   static final String DETACH_WAIT = "detach-wait";
   static final String INTERFACE = "interface";
+  static final String BUSY_POLL = "busy-poll";
 
   static final int MOST_CONNECTIONS = 64;
 
@@ -65,7 +68,8 @@ record KernelSettings(
           PARTITION_SCAN,
           READ_ONLY,
           DETACH_WAIT,
-          INTERFACE);
+          INTERFACE,
+          BUSY_POLL);
 
   /**
    * Settings of the queue, for reads that are far away.
@@ -111,7 +115,10 @@ record KernelSettings(
         read.flag(PARTITION_SCAN, true),
         read.flag(READ_ONLY, false),
         Duration.ofSeconds(read.number(DETACH_WAIT, 5, 0, 3600)),
-        read.oneOf(INTERFACE, "netlink", Set.of("netlink", "ioctl")).equals("ioctl"));
+        read.oneOf(INTERFACE, "netlink", Set.of("netlink", "ioctl")).equals("ioctl"),
+        Duration.of(
+            read.number(BUSY_POLL, (int) BusyPoll.DEFAULT.toNanos() / 1000, 0, 1000),
+            ChronoUnit.MICROS));
   }
 
   private record Reader(Map<String, String> properties) {

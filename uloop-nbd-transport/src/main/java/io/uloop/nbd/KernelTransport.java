@@ -46,6 +46,8 @@ import java.util.concurrent.TimeUnit;
  *       </td></tr>
  *   <tr><td>{@code interface}</td><td>netlink</td><td>{@code ioctl} for the older one (nbd), which
  *       is also taken where the kernel has no netlink for nbd</td></tr>
+ *   <tr><td>{@code busy-poll}</td><td>50, or 0 with one processor</td><td>microseconds to look for
+ *       the kernel's next request, when it sends one at a time, before sleeping</td></tr>
  * </table>
  *
  * @since 0.1
@@ -116,7 +118,7 @@ public final class KernelTransport implements DeviceTransport {
     boolean readOnly = !device.capabilities().writable() || settings.readOnly();
     return attach(
         target,
-        runtime -> serve(calls, device, runtime.socketPath(), readOnly),
+        runtime -> serve(calls, device, runtime.socketPath(), readOnly, settings),
         runtime -> new KernelUnixLinks(calls, runtime.socketPath(), ""),
         readOnly,
         settings);
@@ -192,12 +194,17 @@ public final class KernelTransport implements DeviceTransport {
    * {@link KernelMemory}).
    */
   private static NbdServer serve(
-      NativeCalls calls, BlockDevice device, String socketPath, boolean readOnly)
+      NativeCalls calls,
+      BlockDevice device,
+      String socketPath,
+      boolean readOnly,
+      KernelSettings settings)
       throws IOException {
     NbdServerConfig config =
         NbdServerConfig.builder()
             .listen("unix:" + socketPath)
             .export(new NbdExport("", device))
+            .busyPoll(settings.busyPoll())
             .build();
     return readOnly
         ? NbdServer.start(config)

@@ -118,8 +118,7 @@ public final class NbdServerConfig {
     private Optional<NbdTls> tls = Optional.empty();
     private NbdLimits limits = NbdLimits.defaults();
     private int threads = Math.min(4, Runtime.getRuntime().availableProcessors());
-    private Duration busyPoll =
-        Runtime.getRuntime().availableProcessors() > 1 ? Duration.ofNanos(50_000) : Duration.ZERO;
+    private Duration busyPoll = BusyPoll.DEFAULT;
 
     private Builder() {}
 

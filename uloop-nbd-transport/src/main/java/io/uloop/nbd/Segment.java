@@ -58,10 +58,6 @@ final class Segment {
     return moved;
   }
 
-  int pending() {
-    return bytes.position() - sent;
-  }
-
   boolean allSent() {
     return sent == bytes.position();
   }

@@ -34,7 +34,7 @@ class BusyPollTest {
       }
       if (poll.pays()) {
         polls++;
-        poll.ended(true);
+        poll.ended(true, SHORT);
       } else {
         poll.slept(asleep);
       }
@@ -74,11 +74,26 @@ class BusyPollTest {
       poll.answered();
       if (poll.pays()) {
         vain++;
-        poll.ended(false);
+        poll.ended(false, 50);
       }
       poll.slept(SHORT);
     }
     assertThat(vain).isBetween(10, 25);
+  }
+
+  @Test
+  void pollsInWhichOthersHadTheProcessor_becomeRare() {
+    waits(16, 1, SHORT);
+    int slow = 0;
+    for (int i = 0; i < 1000; i++) {
+      poll.answered();
+      if (poll.pays()) {
+        slow++;
+        poll.ended(true, 3_000);
+      }
+      poll.slept(SHORT);
+    }
+    assertThat(slow).isBetween(10, 25);
   }
 
   @Test

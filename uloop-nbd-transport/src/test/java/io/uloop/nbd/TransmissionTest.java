@@ -477,6 +477,7 @@ class TransmissionTest {
   void blockStatus_payloadFormMalformed_isInvalid() throws IOException {
     NbdTestClient client = go(EXTENDED, "base:allocation", "x-uloop:cached");
     List<byte[]> payloads = new ArrayList<>();
+    payloads.add(new byte[0]);
     payloads.add(bytes(8192L));
     payloads.add(bytes(8192L, 3));
     payloads.add(bytes(8192L, 0));
