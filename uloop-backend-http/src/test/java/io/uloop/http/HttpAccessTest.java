@@ -7,7 +7,6 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.uloop.BlockSource;
 import io.uloop.SourceOptions;
 import io.uloop.SourceRefusedException;
-import io.uloop.TestSeed;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.URI;
@@ -314,29 +313,6 @@ final class HttpAccessTest {
     origin.always(LyingOrigin.redirect(302, "file:///etc/passwd"));
 
     assertThatThrownBy(() -> open(origin.uri())).isInstanceOf(SourceRefusedException.class);
-  }
-
-  @Test
-  void read_tls_handsOverWhatCameAndStandsAnyPace() throws Exception {
-    try (LyingOrigin tls =
-            LyingOrigin.servingTls(HttpFaultTest.IMAGE, server.context(client), false);
-        TestRelay line =
-            TestRelay.chopping(tls.uri().getPort(), TestSeed.random("HttpAccessTest"))) {
-      String file = server.certificate().toString();
-      try (BlockSource source = open(tls.uri(), "http.ca-file", file)) {
-        HttpFaultTest.readsFirstBytesBeforeTheRest(tls, source, 5000, "length");
-      }
-      // The pauses fall into the records of TLS too.
-      URI slow =
-          URI.create(tls.uri().toString().replace(":" + tls.uri().getPort(), ":" + line.port()));
-      try (BlockSource source = open(slow, "http.ca-file", file)) {
-        tls.forgetRequests();
-        ByteBuffer dst = ByteBuffer.allocate(150_000);
-        source.read(77, dst.limit(), dst::put);
-        assertThat(dst.array()).isEqualTo(Arrays.copyOfRange(HttpFaultTest.IMAGE, 77, 150_077));
-        assertThat(tls.requests()).hasSize(1);
-      }
-    }
   }
 
   @Test

@@ -4,7 +4,6 @@ package io.uloop.http;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import io.uloop.BlockSource;
 import io.uloop.ReadSink;
 import io.uloop.SourceChangedException;
 import io.uloop.SourceProtocolException;
@@ -20,14 +19,12 @@ import java.util.List;
 import java.util.concurrent.ArrayBlockingQueue;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Each way in which one answer can be wrong, and what a reader sees of it. */
@@ -35,7 +32,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 final class HttpFaultTest {
 
   private static final int SIZE = 300_007;
-  static final byte[] IMAGE = LyingOrigin.image(7, SIZE);
+  private static final byte[] IMAGE = LyingOrigin.image(7, SIZE);
 
   private LyingOrigin origin;
   private HttpBlockSource source;
@@ -452,87 +449,5 @@ final class HttpFaultTest {
                     }))
         .isSameAs(full);
     assertThat(calls[0]).isEqualTo(1);
-  }
-
-  /** Sends head and some bytes in one go, and the rest when told that those were handed over. */
-  private static LyingOrigin.Answer restAfter(CountDownLatch handedOver, int some, String framing) {
-    return (request, wire) -> {
-      List<String> lines = new ArrayList<>(wire.validators());
-      lines.add("Content-Range: bytes " + request.first() + "-" + request.last() + "/" + SIZE);
-      boolean chunked = framing.equals("chunked");
-      switch (framing) {
-        case "length" -> lines.add("Content-Length: " + request.length());
-        case "chunked" -> lines.add("Transfer-Encoding: chunked");
-        default -> lines.add("Connection: close");
-      }
-      wire.head("HTTP/1.1 206 Partial Content", lines);
-      part(wire, request.first(), some, chunked);
-      wire.flush();
-      await(handedOver);
-      part(wire, request.first() + some, request.length() - some, chunked);
-      if (chunked) {
-        wire.text("0\r\n\r\n");
-      } else if (framing.equals("close")) {
-        wire.end();
-      }
-    };
-  }
-
-  private static void part(LyingOrigin.Wire wire, long first, int length, boolean chunked)
-      throws IOException {
-    if (chunked) {
-      wire.text(Integer.toHexString(length) + "\r\n");
-    }
-    wire.bytes(first, length);
-    if (chunked) {
-      wire.text("\r\n");
-    }
-  }
-
-  private static void await(CountDownLatch latch) {
-    try {
-      assertThat(latch.await(10, TimeUnit.SECONDS)).isTrue();
-    } catch (InterruptedException e) {
-      throw new AssertionError(e);
-    }
-  }
-
-  static void readsFirstBytesBeforeTheRest(
-      LyingOrigin origin, BlockSource source, int some, String framing) throws IOException {
-    CountDownLatch handedOver = new CountDownLatch(1);
-    origin.next(restAfter(handedOver, some, framing));
-    byte[] read = new byte[100_000];
-    ByteBuffer dst = ByteBuffer.wrap(read);
-    origin.forgetRequests();
-
-    source.read(
-        1000,
-        read.length,
-        piece -> {
-          dst.put(piece);
-          if (dst.position() >= some) {
-            handedOver.countDown();
-          }
-        });
-
-    assertThat(read).isEqualTo(expected(1000, read.length));
-    assertThat(origin.requests()).hasSize(1);
-  }
-
-  @ParameterizedTest
-  @CsvSource({
-    "length, 1",
-    "length, 5000",
-    "length, 70000",
-    "chunked, 1",
-    "chunked, 5000",
-    "chunked, 90000",
-    "close, 1",
-    "close, 5000",
-    "close, 90000"
-  })
-  void bytesThatCameWithTheHead_areHandedOverBeforeThoseThatFollow(String framing, int some)
-      throws IOException {
-    readsFirstBytesBeforeTheRest(origin, source, some, framing);
   }
 }

@@ -11,7 +11,6 @@ import io.uloop.ReadCompletion;
 import io.uloop.SourceIdentity;
 import io.uloop.SourceUnavailableException;
 import java.io.IOException;
-import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.WritableByteChannel;
@@ -40,22 +39,26 @@ import org.jspecify.annotations.Nullable;
  */
 public final class CachedDevice implements BlockDevice {
 
-  private static final System.Logger LOG = System.getLogger("io.uloop.core");
-
   private final Engine engine;
   private final Geometry geometry;
   private final HitPath hits;
   private final MissPath misses;
   private final DeviceCapabilities capabilities;
 
-  private CachedDevice(Engine engine, boolean rotational) {
+  private CachedDevice(Engine engine) {
     this.engine = engine;
     this.geometry = engine.geometry();
     this.hits = engine.hits();
     this.misses = engine.misses();
     this.capabilities =
         new DeviceCapabilities(
-            false, false, false, false, rotational, 1, Math.max(4096, geometry.blockSizeBytes()));
+            false,
+            false,
+            false,
+            false,
+            engine.rotational(),
+            1,
+            Math.max(4096, geometry.blockSizeBytes()));
   }
 
   /**
@@ -278,21 +281,21 @@ public final class CachedDevice implements BlockDevice {
    * @since 0.1
    */
   public static final class Builder {
-    private final @Nullable BlockSource given;
+    final @Nullable BlockSource given;
     final @Nullable SourceOpener opener;
     private @Nullable CachePair pair;
-    private int blockSizeBytes;
+    int blockSizeBytes;
     int fetchBytes = 64 * 1024;
     int readAheadMaxBytes = 16 << 20;
     long hotTierBytes = 64 << 20;
     long maxCacheBytes = Long.MAX_VALUE;
-    private boolean checksums = true;
+    boolean checksums = true;
     boolean offline;
     boolean releaseSourceWhenComplete = true;
     Duration commitInterval = Duration.ofMillis(900);
     Duration sourceWait = Duration.ZERO;
-    private WhenDifferent whenDifferent = WhenDifferent.FAIL;
-    private Storage storage = new LocalStorage();
+    WhenDifferent whenDifferent = WhenDifferent.FAIL;
+    Storage storage = new LocalStorage();
 
     private Builder(@Nullable BlockSource given, @Nullable SourceOpener opener) {
       this.given = given;
@@ -472,40 +475,7 @@ public final class CachedDevice implements BlockDevice {
       if (paths == null) {
         throw new IllegalStateException("no pair of files was given");
       }
-      PairOpener opener = new PairOpener(storage, paths, checksums, whenDifferent);
-      BlockSource open = given;
-      PairFiles files = null;
-      CachedDevice device = null;
-      try {
-        if (open == null && !offline) {
-          open = openIfReachable(opener);
-        }
-        files = opener.open(open == null ? null : open.identity(), blockSizeBytes);
-        BlockSource used = offline ? null : open;
-        Engine engine = new Engine(this, files, used);
-        device = new CachedDevice(engine, used != null && used.rotational());
-        engine.start();
-        return device;
-      } finally {
-        if (device == null) {
-          try (PairFiles f = files;
-              BlockSource s = open) {
-            LOG.log(Level.DEBUG, "open failed; closing {0} and {1}", f, s);
-          }
-        }
-      }
-    }
-
-    private @Nullable BlockSource openIfReachable(PairOpener pairOpener) throws IOException {
-      try {
-        return Objects.requireNonNull(opener).open();
-      } catch (SourceUnavailableException e) {
-        if (pairOpener.sidecar() == null) {
-          throw e;
-        }
-        LOG.log(Level.WARNING, "{0}; serving what is present", e.getMessage());
-        return null;
-      }
+      return new CachedDevice(Engine.open(this, paths));
     }
   }
 }

@@ -4,11 +4,13 @@ package io.uloop.core;
 import io.uloop.BlockSource;
 import io.uloop.DeviceStatistics;
 import io.uloop.SourceIdentity;
+import io.uloop.SourceUnavailableException;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.channels.ClosedChannelException;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -49,18 +51,20 @@ final class Engine {
   private final @Nullable Evictor evictor;
   private final String name;
   private final boolean releaseSourceWhenComplete;
+  private final boolean rotational;
   private final AtomicBoolean closing = new AtomicBoolean();
   private volatile @Nullable Thread closer;
   private final CountDownLatch closeDone = new CountDownLatch(1);
   private volatile boolean closed;
 
-  Engine(CachedDevice.Builder settings, PairFiles files, @Nullable BlockSource open)
+  private Engine(CachedDevice.Builder settings, PairFiles files, @Nullable BlockSource open)
       throws IOException {
     this.files = files;
     this.geometry = files.geometry();
     this.name = String.valueOf(files.paths().cacheFile().getFileName());
     this.source = new SourceSlot(open, settings.offline ? null : settings.opener, files.identity());
     this.releaseSourceWhenComplete = settings.releaseSourceWhenComplete;
+    this.rotational = open != null && open.rotational();
     this.committer = new Committer(files, settings.commitInterval.toNanos(), name, this::committed);
     this.store = new BlockStore(files, committer::markDirty);
     CacheHealth health = new CacheHealth(files.paths().cacheFile());
@@ -109,9 +113,50 @@ final class Engine {
     misses.connect(fetcher, hits, readAhead);
   }
 
-  /** Lets commits begin. */
-  void start() {
-    committer.start(store);
+  /**
+   * Opens source and pair and makes all parts; see {@link CachedDevice.Builder#open}. If that
+   * fails, both are closed.
+   */
+  static Engine open(CachedDevice.Builder settings, CachePair paths) throws IOException {
+    PairOpener pair =
+        new PairOpener(settings.storage, paths, settings.checksums, settings.whenDifferent);
+    BlockSource open = settings.given;
+    PairFiles files = null;
+    Engine engine = null;
+    try {
+      if (open == null && !settings.offline) {
+        open = openIfReachable(Objects.requireNonNull(settings.opener), pair);
+      }
+      files = pair.open(open == null ? null : open.identity(), settings.blockSizeBytes);
+      Engine made = new Engine(settings, files, settings.offline ? null : open);
+      made.committer.start(made.store);
+      engine = made;
+      return made;
+    } finally {
+      if (engine == null) {
+        try (PairFiles f = files;
+            BlockSource s = open) {
+          LOG.log(Level.DEBUG, "open failed; closing {0} and {1}", f, s);
+        }
+      }
+    }
+  }
+
+  private static @Nullable BlockSource openIfReachable(SourceOpener opener, PairOpener pair)
+      throws IOException {
+    try {
+      return opener.open();
+    } catch (SourceUnavailableException e) {
+      if (pair.sidecar() == null) {
+        throw e;
+      }
+      LOG.log(Level.WARNING, "{0}; serving what is present", e.getMessage());
+      return null;
+    }
+  }
+
+  boolean rotational() {
+    return rotational;
   }
 
   Geometry geometry() {

@@ -182,7 +182,7 @@ class ConcurrencyTest {
   @Test
   void badSpot_elsewhereInTheFetchUnit_failsNoReadThatDoesNotNeedIt() throws Exception {
     BlockSource spotty =
-        new Delegating(source) {
+        new ForwardingSource(source) {
           @Override
           public void read(long offset, long length, io.uloop.ReadSink sink) throws IOException {
             if (offset <= 50_000 && 50_000 < offset + length) {
@@ -433,45 +433,6 @@ class ConcurrencyTest {
       waiting.join();
       assertThat(thrown.get()).isInstanceOf(java.io.InterruptedIOException.class);
       source.release();
-    }
-  }
-
-  /** Passes everything on. */
-  private static class Delegating implements BlockSource {
-    private final BlockSource below;
-
-    Delegating(BlockSource below) {
-      this.below = below;
-    }
-
-    @Override
-    public long size() {
-      return below.size();
-    }
-
-    @Override
-    public io.uloop.SourceIdentity identity() {
-      return below.identity();
-    }
-
-    @Override
-    public int parallelism() {
-      return below.parallelism();
-    }
-
-    @Override
-    public void read(long offset, ByteBuffer dst) throws IOException {
-      below.read(offset, dst);
-    }
-
-    @Override
-    public void read(long offset, long length, io.uloop.ReadSink sink) throws IOException {
-      below.read(offset, length, sink);
-    }
-
-    @Override
-    public void close() throws IOException {
-      below.close();
     }
   }
 }

@@ -2,9 +2,7 @@
 package io.uloop.core;
 
 import io.uloop.BlockSource;
-import io.uloop.Extent;
 import io.uloop.ReadSink;
-import io.uloop.SourceIdentity;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -15,9 +13,11 @@ import java.util.List;
  * A source that keeps what each read of it delivered, block by block, and which blocks an earlier
  * one had delivered already.
  */
-final class DeliveryRecord implements BlockSource {
+final class DeliveryRecord extends ForwardingSource {
 
-  private final BlockSource source;
+  /** A quarter of the fetch unit that a device has unless told otherwise. */
+  private static final int BRIDGED_BYTES = 16 * 1024;
+
   private final int blockBytes;
 
   // Guarded by this.
@@ -25,7 +25,7 @@ final class DeliveryRecord implements BlockSource {
   private final List<String> unexplained = new ArrayList<>();
 
   DeliveryRecord(BlockSource source, int blockBytes) {
-    this.source = source;
+    super(source);
     this.blockBytes = blockBytes;
   }
 
@@ -42,7 +42,7 @@ final class DeliveryRecord implements BlockSource {
   @Override
   public void read(long offset, long length, ReadSink sink) throws IOException {
     Read read = new Read(offset, offset + length);
-    source.read(
+    super.read(
         offset,
         length,
         new ReadSink() {
@@ -84,7 +84,7 @@ final class DeliveryRecord implements BlockSource {
           delivered.set(block);
           again = before ? again + 1 : 0;
           boolean outermost = first || (long) (block + 1) * blockBytes >= end;
-          if (before && (outermost || again * blockBytes > 64 * 1024 / 4)) {
+          if (before && (outermost || again * blockBytes > BRIDGED_BYTES)) {
             unexplained.add("block " + block + " of a read up to " + end + ", run " + again);
           }
           first = false;
@@ -92,40 +92,5 @@ final class DeliveryRecord implements BlockSource {
       }
       position = to;
     }
-  }
-
-  @Override
-  public long size() {
-    return source.size();
-  }
-
-  @Override
-  public void read(long offset, ByteBuffer dst) throws IOException {
-    source.read(offset, dst);
-  }
-
-  @Override
-  public SourceIdentity identity() {
-    return source.identity();
-  }
-
-  @Override
-  public int preferredFetchBytes() {
-    return source.preferredFetchBytes();
-  }
-
-  @Override
-  public int parallelism() {
-    return source.parallelism();
-  }
-
-  @Override
-  public List<Extent> extents(long offset, long length) throws IOException {
-    return source.extents(offset, length);
-  }
-
-  @Override
-  public void close() throws IOException {
-    source.close();
   }
 }

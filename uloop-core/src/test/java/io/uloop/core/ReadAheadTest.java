@@ -53,7 +53,6 @@ class ReadAheadTest {
       }
       assertThat(readAhead.read(file, READ, false)).as("what is behind").isFalse();
     }
-    ahead = 0;
     readTo(256 << 20, 288 << 20);
 
     assertThat(readAhead.read(288 << 20, READ, false)).isTrue();
