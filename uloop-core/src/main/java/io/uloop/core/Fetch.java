@@ -38,7 +38,10 @@ final class Fetch {
   /** Whether it asks for what readers wait for and nothing beyond. */
   final boolean narrow;
 
-  /** Whether it is to stop between two blocks, unless somebody has come to wait for it. */
+  /**
+   * Whether it is to stop between two blocks, unless somebody has come to wait for it or there is
+   * room for demand by then.
+   */
   boolean cancelled;
 
   List<Part> parts = new ArrayList<>();

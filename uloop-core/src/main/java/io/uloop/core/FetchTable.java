@@ -325,11 +325,14 @@ final class FetchTable {
     }
   }
 
-  /** Whether a fetch should stop where it is. */
+  /**
+   * Whether a fetch should stop where it is. One that is to make room goes on while there is room
+   * all the same: what is on its way to it would be for nothing.
+   */
   boolean isCancelled(Fetch fetch) {
     lock.lock();
     try {
-      return queue.closed() || (fetch.cancelled && fetch.background);
+      return queue.closed() || (fetch.cancelled && fetch.background && queue.demandIsStuck());
     } finally {
       lock.unlock();
     }
