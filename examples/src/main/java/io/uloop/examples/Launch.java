@@ -19,7 +19,9 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * What a launcher's command line asks for: opens the device and offers it.
@@ -29,6 +31,7 @@ import java.util.Map;
 final class Launch {
 
   private static final long KERNEL_SLACK_SECONDS = 10;
+  private static final Set<String> PLAIN_SCHEMES = Set.of("http", "file", "dev");
 
   private final String program;
   private final LaunchOptions command;
@@ -57,7 +60,9 @@ final class Launch {
       Attachment attachment =
           DeviceTransports.attach(device, command.device, deviceProperties(device));
       serving.ready(attachment, device.size());
-      QuietCompiler.begin();
+      if (needsNoCiphers()) {
+        QuietCompiler.begin();
+      }
       if (!command.verbose) {
         LaunchLog.show(System.Logger.Level.WARNING);
       }
@@ -120,6 +125,16 @@ final class Launch {
       }
     }
     return properties;
+  }
+
+  /**
+   * Whether all that is transferred is plain, as far as the command line says. Ciphers need the
+   * optimising compiler at once: without it they are twenty times slower.
+   */
+  private boolean needsNoCiphers() {
+    String scheme = BlockSources.toUri(command.place).getScheme();
+    boolean plainSource = scheme != null && PLAIN_SCHEMES.contains(scheme.toLowerCase(Locale.ROOT));
+    return plainSource && command.properties.keySet().stream().noneMatch(k -> k.startsWith("tls"));
   }
 
   private boolean isKernelDevice() {

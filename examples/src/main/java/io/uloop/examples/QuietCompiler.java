@@ -21,8 +21,7 @@ import java.util.concurrent.locks.LockSupport;
  * to), for {@link #QUIET} after the device begins to serve. Not longer: on a busy machine they
  * would never run, and the code would stay slow. Lowering the policy and going back needs no
  * privilege (Linux 2.6.39). Niceness is not enough, as a nice thread that runs is not interrupted
- * for one that wakes. A jar's manifest cannot set options of the JVM, and starting a second JVM
- * that has them costs a launcher more than half its start-up; docs/performance.md has the figures.
+ * for one that wakes. Not for data that are enciphered, see {@link Launch}.
  */
 final class QuietCompiler {
 

@@ -12,6 +12,8 @@ public final class UloBdev {
    * @param args see {@code --help}
    */
   public static void main(String[] args) {
+    Startup.prepare();
+    TunedJvm.enter(UloBdev.class, args);
     new LaunchCommand(
             "ulobdev", "[options] device block_device", "Offers a block device through a cache.")
         .runAndExit(args);

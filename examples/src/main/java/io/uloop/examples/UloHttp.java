@@ -13,6 +13,7 @@ public final class UloHttp {
    */
   public static void main(String[] args) {
     Startup.prepare();
+    TunedJvm.enter(UloHttp.class, args);
     new LaunchCommand("ulohttp", "[options] device URL", "Offers an image behind HTTP as a device.")
         .runAndExit(args);
   }

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.examples;
+
+import com.sun.jna.Memory;
+import com.sun.jna.Native;
+import com.sun.jna.NativeLibrary;
+import com.sun.jna.Pointer;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.lang.System.Logger.Level;
+import java.nio.charset.Charset;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryIteratorException;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * Has a launcher run in a JVM with the options that suit it, which a jar's manifest cannot name.
+ *
+ * <p>The process replaces its program by the same one: {@code execve(2)} of the same command line
+ * with {@link #OPTIONS} in front of the JVM's other options. It stays the process it was, with its
+ * number, parent, working directory, environment, standard streams, limits, and whatever else it
+ * was started with (descriptors of socket activation, a lock that a shell holds for it). This takes
+ * a fourteenth of a second, once; docs/performance.md has what it brings.
+ *
+ * <p>What the options do: the first compiler's code counts only calls and loops, not what types and
+ * branches it sees, which makes it a third faster; and the second compiler comes in later. A
+ * launcher's first seconds are those that matter, and all in all it waits for system calls; what is
+ * left for the second compiler (ciphers above all, for which it has the processor's instructions)
+ * is hot enough to reach it soon.
+ *
+ * <p>Nothing is replaced where somebody has chosen for himself: a command line with {@code -XX}
+ * options, agents or a debugger, or options in the environment; nor with {@code
+ * -Duloop.tuned-jvm=false}. Where it cannot be done (no {@code /proc}, JNA cannot be loaded), the
+ * launcher runs in the JVM that it has.
+ *
+ * <p><b>Source:</b> execve(2), proc_pid_cmdline(5); the java command's manual for the options.
+ */
+final class TunedJvm {
+
+  /** Says that it is done, or is not to be done. */
+  private static final String PROPERTY = "uloop.tuned-jvm";
+
+  private static final List<String> OPTIONS =
+      List.of(
+          "-D" + PROPERTY + "=true",
+          "-XX:+IgnoreUnrecognizedVMOptions", // another JVM may not have them
+          "-XX:-C1ProfileCalls",
+          "-XX:-C1ProfileVirtualCalls",
+          "-XX:-C1ProfileInlinedCalls",
+          "-XX:-C1ProfileBranches",
+          "-XX:-C1ProfileCheckcasts",
+          // Ten times the defaults.
+          "-XX:Tier4InvocationThreshold=50000",
+          "-XX:Tier4MinInvocationThreshold=6000",
+          "-XX:Tier4CompileThreshold=150000",
+          "-XX:Tier4BackEdgeThreshold=400000");
+
+  /** With any of them the command line says itself how the JVM is to be. */
+  private static final List<String> OWN_CHOICE =
+      List.of("@", "-XX", "-agent", "-javaagent", "-Xdebug", "-Xrun", "-Xint", "-Xcomp", "-Xshare");
+
+  private static final List<String> OWN_CHOICE_VARIABLES =
+      List.of("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS");
+
+  // <fcntl.h>
+  private static final int F_SETFD = 2;
+  private static final int FD_CLOEXEC = 1;
+
+  private static final Path PROC = Path.of("/proc/self");
+
+  private TunedJvm() {}
+
+  /**
+   * Starts the program anew with the options, or returns, if it has them or is not to have them.
+   * First thing in {@code main}: no other thread of the program may be there.
+   *
+   * @param main the class that was started
+   * @param args what it was given
+   */
+  static void enter(Class<?> main, String[] args) {
+    if (System.getProperty(PROPERTY) != null || ownChoice(System.getenv())) {
+      return;
+    }
+    try {
+      List<byte[]> commandLine = split(Files.readAllBytes(PROC.resolve("cmdline")));
+      int at = whereOptionsGo(texts(commandLine), main.getName(), args);
+      if (at > 0) {
+        List<byte[]> tuned = new ArrayList<>(commandLine.subList(0, at));
+        for (String option : OPTIONS) {
+          tuned.add(option.getBytes(StandardCharsets.US_ASCII));
+        }
+        tuned.addAll(commandLine.subList(at, commandLine.size()));
+        exec(PROC.resolve("exe"), tuned);
+      }
+    } catch (IOException | RuntimeException | LinkageError e) {
+      System.getLogger("io.uloop.examples").log(Level.DEBUG, "the JVM stays as it is", e);
+    }
+  }
+
+  /** Whether the environment says how the JVM is to be. */
+  static boolean ownChoice(Map<String, String> environment) {
+    for (String variable : OWN_CHOICE_VARIABLES) {
+      if (environment.containsKey(variable)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /**
+   * Gives the index in a command line before which options of the JVM may be put.
+   *
+   * @return 0 if the line is not that of this program, or chooses options of its own
+   */
+  static int whereOptionsGo(List<String> commandLine, String main, String[] args) {
+    int end = commandLine.size() - args.length;
+    if (end < 2 || !commandLine.subList(end, commandLine.size()).equals(List.of(args))) {
+      return 0;
+    }
+    boolean jar = end > 2 && commandLine.get(end - 2).equals("-jar");
+    if (!jar && !commandLine.get(end - 1).equals(main)) {
+      return 0; // an argument file, or a program that this one is a part of
+    }
+    for (String option : commandLine.subList(1, end)) {
+      for (String choice : OWN_CHOICE) {
+        if (option.startsWith(choice)) {
+          return 0;
+        }
+      }
+    }
+    return 1;
+  }
+
+  private static List<byte[]> split(byte[] commandLine) {
+    List<byte[]> words = new ArrayList<>();
+    ByteArrayOutputStream word = new ByteArrayOutputStream();
+    for (byte b : commandLine) {
+      if (b != 0) {
+        word.write(b);
+      } else {
+        words.add(word.toByteArray());
+        word.reset();
+      }
+    }
+    return words;
+  }
+
+  /** As the JVM made strings of them for {@code main}. */
+  private static List<String> texts(List<byte[]> words) {
+    Charset encoding = Charset.forName(System.getProperty("sun.jnu.encoding", "UTF-8"));
+    List<String> texts = new ArrayList<>();
+    for (byte[] word : words) {
+      texts.add(new String(word, encoding));
+    }
+    return texts;
+  }
+
+  /** Returns only if it failed. */
+  private static void exec(Path program, List<byte[]> words) throws IOException {
+    NativeLibrary c = NativeLibrary.getProcess();
+    closeAtExec(c);
+    long bytes = 0;
+    for (byte[] word : words) {
+      bytes += word.length + 1;
+    }
+    long pointers = (words.size() + 1L) * Native.POINTER_SIZE;
+    try (Memory memory = new Memory(pointers + bytes)) {
+      memory.clear();
+      long text = pointers;
+      for (int i = 0; i < words.size(); i++) {
+        byte[] word = words.get(i);
+        memory.write(text, word, 0, word.length);
+        memory.setPointer((long) i * Native.POINTER_SIZE, memory.share(text));
+        text += word.length + 1;
+      }
+      c.getFunction("execv").invokeInt(new Object[] {program.toString(), (Pointer) memory});
+      throw new IOException(program + ": execve failed: errno " + Native.getLastError());
+    }
+  }
+
+  /**
+   * Has the descriptors that this JVM opened closed when its program is replaced: it does not say
+   * so itself for the jar, its modules and its random numbers. Those that it was given stay.
+   */
+  private static void closeAtExec(NativeLibrary c) throws IOException {
+    String home = System.getProperty("java.home");
+    try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(PROC.resolve("fd"))) {
+      for (Path descriptor : descriptors) {
+        int fd = Integer.parseInt(String.valueOf(descriptor.getFileName()));
+        String file = target(descriptor);
+        boolean ours =
+            file.startsWith(home)
+                || file.endsWith(".jar")
+                || file.endsWith("/dev/random")
+                || file.endsWith("/dev/urandom");
+        if (fd > 2 && ours) {
+          c.getFunction("fcntl").invokeInt(new Object[] {fd, F_SETFD, FD_CLOEXEC});
+        }
+      }
+    } catch (DirectoryIteratorException e) {
+      throw e.getCause();
+    }
+  }
+
+  private static String target(Path link) {
+    try {
+      return Files.readSymbolicLink(link).toString();
+    } catch (IOException e) {
+      return ""; // the directory that is being listed, among others
+    }
+  }
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.examples;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/**
+ * Which JVMs are given other options. That it works is shown by {@code tuned-jvm.test}, with the
+ * jar.
+ */
+@Timeout(60)
+class TunedJvmTest {
+
+  private static final String MAIN = "io.uloop.examples.UloHttp";
+  private static final String[] ARGS = {"-b", "b", "unix:s", "http://a/b"};
+
+  private static int where(String... jvm) {
+    List<String> line = new ArrayList<>(List.of(jvm));
+    line.addAll(List.of(ARGS));
+    return TunedJvm.whereOptionsGo(line, MAIN, ARGS);
+  }
+
+  @Test
+  void optionsGoBehindTheProgramBeforeItsOwn() {
+    assertThat(where("java", "-jar", "ulohttp.jar")).isEqualTo(1);
+    assertThat(where("java", "-Xmx64m", "-Da=b", "-jar", "ulohttp.jar")).isEqualTo(1);
+    assertThat(where("/opt/jdk/bin/java", "-cp", "a.jar:b.jar", MAIN)).isEqualTo(1);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "-XX:+UseSerialGC",
+        "-agentlib:jdwp=transport=dt_socket,server=y",
+        "-javaagent:coverage.jar",
+        "-Xint",
+        "-Xshare:off",
+        "-Xdebug",
+        "@options"
+      })
+  void whoeverChoosesIsLeftAlone(String option) {
+    assertThat(where("java", option, "-jar", "ulohttp.jar")).isZero();
+  }
+
+  @Test
+  void programsThatHaveThisOneInThemAreLeftAlone() {
+    assertThat(where("java", "-cp", "a.jar", "com.example.Main")).isZero();
+    assertThat(where("java", "@launch")).isZero();
+    assertThat(where("java")).isZero();
+    assertThat(TunedJvm.whereOptionsGo(List.of(), MAIN, ARGS)).isZero();
+    assertThat(
+            TunedJvm.whereOptionsGo(
+                List.of("java", "-jar", "app.jar", "--serve", "http://a/b"), MAIN, ARGS))
+        .isZero();
+  }
+
+  @Test
+  void noArgumentsAtAll() {
+    String[] none = {};
+    assertThat(TunedJvm.whereOptionsGo(List.of("java", "-jar", "ulohttp.jar"), MAIN, none))
+        .isEqualTo(1);
+  }
+
+  @Test
+  void variablesOfTheJvmAreAChoice() {
+    assertThat(TunedJvm.ownChoice(Map.of("PATH", "/bin"))).isFalse();
+    assertThat(TunedJvm.ownChoice(Map.of("JDK_JAVA_OPTIONS", ""))).isTrue();
+    assertThat(TunedJvm.ownChoice(Map.of("JAVA_TOOL_OPTIONS", "-Xmx1g"))).isTrue();
+    assertThat(TunedJvm.ownChoice(Map.of("_JAVA_OPTIONS", "-Xmx1g"))).isTrue();
+  }
+}
