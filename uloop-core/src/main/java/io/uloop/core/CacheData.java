@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.atomic.AtomicReferenceArray;
+import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -42,6 +43,13 @@ final class CacheData {
   private final Storage.File file;
   private final long size;
   private final AtomicReferenceArray<@Nullable ByteBuffer> segments;
+
+  /**
+   * Held for a write. The kernel lets only one at a time write to a file, and those that wait for
+   * it there spin: on a machine that is busy they take the processors from who could go on.
+   */
+  private final ReentrantLock writing = new ReentrantLock();
+
   private volatile boolean mappable = true;
   private volatile boolean closed;
 
@@ -211,10 +219,13 @@ final class CacheData {
   /** Writes bytes; the position of {@code src} moves to its limit. */
   void write(ByteBuffer src, long offset) throws IOException {
     int length = src.remaining();
+    writing.lock();
     try {
       file.write(src, offset);
     } catch (IOException e) {
       throw PairFailures.of(file.path(), "write of " + length + " bytes at " + offset, e);
+    } finally {
+      writing.unlock();
     }
   }
 
