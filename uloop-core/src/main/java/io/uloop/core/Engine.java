@@ -30,7 +30,7 @@ final class Engine {
   private static final int USUAL_PARALLELISM = 8;
 
   /** How far one miss may reach, where readers have shown that they gain from it. */
-  private static final int MOST_REACH_BYTES = 2 << 20;
+  private static final int MOST_REACH_BYTES = 8 << 20;
 
   private static final int USUAL_FETCH_BYTES = 1 << 20;
 
@@ -79,7 +79,7 @@ final class Engine {
             unit,
             Math.min(MOST_REACH_BYTES, settings.maxCacheBytes / 16) / geometry.blockSizeBytes());
     long farthestAhead = Math.min(settings.readAheadMaxBytes, settings.maxCacheBytes / 8);
-    FetchUnit fetchUnit = new FetchUnit(unit, farthest, geometry.blocks(), counters);
+    FetchUnit fetchUnit = new FetchUnit(unit, farthest, store.present(), counters);
     this.table =
         new FetchTable(
             store,

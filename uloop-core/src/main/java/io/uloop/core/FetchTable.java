@@ -131,19 +131,24 @@ final class FetchTable {
   }
 
   /**
-   * Begins a fetch for a missing block; and, where a miss is to reach further than the unit,
-   * another in the background for what is before it, which nobody shall wait for.
+   * Begins a fetch for a missing block; and, where a miss is to reach further than the unit, others
+   * in the background for what is before it and after it, which nobody shall wait for.
    */
   @GuardedBy("lock")
   private void beginFor(long block, long to, Want want) {
     boolean exact = want == Want.EXACT;
-    long reach = want == Want.DEMAND ? shape.unit.reach(block) : shape.unit.blocks();
-    long[] run = gap(block, to, exact, reach);
+    long unit = shape.unit.blocks();
+    long reach = want == Want.DEMAND ? shape.unit.reach(block) : unit;
+    long[] run = gap(block, to, exact, Math.min(reach, shape.maxFetch));
     begin(run, exact, want == Want.BACKGROUND);
-    if (reach > shape.unit.blocks()) {
+    if (reach > unit) {
       long start = absentFrom(run[0], block - block % reach);
       if (start < run[0]) {
         begin(new long[] {start, run[0]}, false, true);
+      }
+      long end = absentTo(run[1], block - block % reach + reach);
+      if (run[1] < end) {
+        begin(new long[] {run[1], end}, false, true);
       }
     }
   }
@@ -158,6 +163,17 @@ final class FetchTable {
       start--;
     }
     return start;
+  }
+
+  /** The end of the blocks from a given one on that are absent and in no fetch. */
+  @GuardedBy("lock")
+  private long absentTo(long block, long most) {
+    long high = nextInFlight(block, Math.min(most, store.geometry().blocks()));
+    long end = block;
+    while (end < high && !store.present().get(end) && !evicting.has(end)) {
+      end++;
+    }
+    return end;
   }
 
   /** The fetch that will land a block, if there is one. */
@@ -192,11 +208,7 @@ final class FetchTable {
     if (exact) {
       return new long[] {block, end};
     }
-    long gridEnd = Math.min((end + reach - 1) / reach * reach, store.geometry().blocks());
-    long high = nextInFlight(end, gridEnd);
-    while (end < high && !store.present().get(end) && !evicting.has(end)) {
-      end++;
-    }
+    end = absentTo(end, (end + reach - 1) / reach * reach);
     return new long[] {absentFrom(block, block - block % shape.unit.blocks()), end};
   }
 

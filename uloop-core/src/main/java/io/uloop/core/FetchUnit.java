@@ -13,14 +13,15 @@ package io.uloop.core;
  * <pre>
  *   below 1/3   the unit is halved, down to a quarter of the one that was set
  *   above 1     it is doubled, up to the one that was set; and from now on a miss reaches further:
- *               {@link #WIDE} units, or, the second time in a region of {@link #REGION} units, to the
- *               end of the region
+ *               {@link #WIDE} units, and twice, four times or eight times as many (aligned to
+ *               themselves) if three fifths of these are there then
  * </pre>
  *
  * All units are powers of two, so that their grids lie within one another.
  *
- * <p>Measured with the reads of a start-up (mount, walk, 500 files; 20 ms away): a region taken at
- * its second miss halves the misses for a tenth more bytes.
+ * <p>Measured with the reads of a start-up (mount, walk, 500 files; 20 ms away), see
+ * docs/performance.md. Growing by how much of the surroundings is there is done likewise by drivers
+ * that move pages to an accelerator's memory (a "density prefetcher": Ganguly et al., ISCA 2019).
  *
  * <p><b>Threads:</b> the lock of the {@link FetchTable} guards everything here.
  */
@@ -31,17 +32,14 @@ final class FetchUnit {
   /** The smallest unit, as a part of the one that was set. */
   private static final int SMALLER = 4;
 
-  private static final int WIDE = 4;
-  private static final int REGION = 32;
+  private static final int WIDE = 16;
 
   private final Counters counters;
+  private final PagedBits there;
   private final long least;
   private final long most;
   private final long wide;
-  private final long region;
-
-  /** Regions in which there was a miss. */
-  private final PagedBits missed;
+  private final long farthest;
 
   private long unit;
   private boolean reaching;
@@ -53,15 +51,15 @@ final class FetchUnit {
    *
    * @param unit blocks, a power of two
    * @param farthest the most blocks that one miss may reach over
-   * @param blocks of the device
+   * @param there the blocks of the device that need no fetch
    */
-  FetchUnit(long unit, long farthest, long blocks, Counters counters) {
+  FetchUnit(long unit, long farthest, PagedBits there, Counters counters) {
     this.unit = unit;
     this.least = Math.max(1, unit / SMALLER);
     this.most = unit;
     this.wide = Math.max(unit, Long.highestOneBit(Math.min(unit * WIDE, farthest)));
-    this.region = Math.max(unit, Long.highestOneBit(Math.min(unit * REGION, farthest)));
-    this.missed = new PagedBits(blocks / region + 1);
+    this.farthest = farthest;
+    this.there = there;
     this.counters = counters;
   }
 
@@ -79,10 +77,23 @@ final class FetchUnit {
     if (++misses == LOOK_EVERY) {
       look();
     }
-    long index = block / region;
-    boolean again = missed.get(index);
-    missed.set(index, index + 1);
-    return !reaching ? unit : again ? region : wide;
+    if (!reaching) {
+      return unit;
+    }
+    long reach = wide;
+    long absentHere = wide - countOf(block, wide);
+    for (long next = wide * 2; next <= farthest; next *= 2) {
+      if ((countOf(block, next) + absentHere) * 5 >= next * 3) {
+        reach = next;
+      }
+    }
+    return reach;
+  }
+
+  /** How many blocks are there, of so many (aligned) around a given one. */
+  private long countOf(long block, long around) {
+    long start = block - block % around;
+    return there.count(start, Math.min(start + around, there.bits()));
   }
 
   private void look() {

@@ -173,6 +173,18 @@ final class PagedBits {
     pages.set(index, empty ? null : full ? FULL : words.clone());
   }
 
+  /** How many bits of a range are set. */
+  long count(long from, long to) {
+    long count = 0;
+    for (long bit = from; bit < to; bit = (bit | 63) + 1) {
+      long[] page = pages.get((int) (bit / PAGE_BITS));
+      if (page != null) {
+        count += Long.bitCount((long) WORD.getAcquire(page, word(bit)) & mask(bit, to));
+      }
+    }
+    return count;
+  }
+
   /** How many bits are set. */
   long count() {
     long count = 0;

@@ -68,7 +68,8 @@ public class FetchTableInterleavings {
     final FetchTable table =
         new FetchTable(
             store,
-            new FetchTable.Shape(new FetchUnit(1, 1, BLOCKS, new Counters()), BLOCKS, BLOCKS, 0),
+            new FetchTable.Shape(
+                new FetchUnit(1, 1, new PagedBits(BLOCKS), new Counters()), BLOCKS, BLOCKS, 0),
             4);
     final AtomicInteger completed = new AtomicInteger();
     final AtomicInteger failed = new AtomicInteger();

@@ -122,7 +122,8 @@ class FetchTableStressTest {
       FetchTable table =
           new FetchTable(
               store,
-              new FetchTable.Shape(new FetchUnit(8, 64, blocks, new Counters()), 64, 64, 2),
+              new FetchTable.Shape(
+                  new FetchUnit(8, 64, new PagedBits(blocks), new Counters()), 64, 64, 2),
               4);
       AtomicIntegerArray owned = new AtomicIntegerArray(blocks);
       AtomicInteger submitted = new AtomicInteger();

@@ -9,52 +9,75 @@ class FetchUnitTest {
 
   private static final long BLOCKS = 1 << 20;
   private static final long UNIT = 16;
-  private static final long WIDE = 64;
-  private static final long REGION = 512;
+  private static final long WIDE = 256;
+  private static final long FARTHEST = 2048;
 
   private final Counters counters = new Counters();
-  private final FetchUnit unit = new FetchUnit(UNIT, 4096, BLOCKS, counters);
+  private final PagedBits there = new PagedBits(BLOCKS);
+  private final FetchUnit unit = new FetchUnit(UNIT, FARTHEST, there, counters);
 
-  /** Misses far from one another, each of which saves so many reads; gives the last one's reach. */
-  private long misses(int count, int saving, long firstBlock) {
-    long reach = 0;
+  /** Misses, each of which saves so many reads. */
+  private void misses(int count, int saving) {
     for (int i = 0; i < count; i++) {
-      reach = unit.reach(firstBlock + i * REGION);
+      unit.reach(i * WIDE);
       counters.savedReads.add(saving);
     }
-    return reach;
   }
 
   @Test
   void unitThatSavesNothing_shrinksToAQuarter() {
     assertThat(unit.reach(0)).isEqualTo(UNIT);
-    misses(100, 0, REGION);
+    misses(100, 0);
 
     assertThat(unit.blocks()).isEqualTo(UNIT / 4);
-    assertThat(unit.reach(200 * REGION)).isEqualTo(UNIT / 4);
+    assertThat(unit.reach(200 * WIDE)).isEqualTo(UNIT / 4);
   }
 
   @Test
   void unitThatSaves_growsBackAndReachesFurther() {
-    misses(100, 0, 0);
-    misses(100, 2, 100 * REGION);
+    misses(100, 0);
+    misses(100, 2);
 
     assertThat(unit.blocks()).isEqualTo(UNIT);
-    assertThat(unit.reach(300 * REGION)).as("first miss of a region").isEqualTo(WIDE);
-    assertThat(unit.reach(300 * REGION + 100)).as("second miss").isEqualTo(REGION);
+    assertThat(unit.reach(300 * WIDE)).isEqualTo(WIDE);
   }
 
   @Test
   void unitThatSavesNothingAnyMore_stopsReaching() {
-    misses(100, 2, 0);
-    misses(32, 0, 100 * REGION);
+    misses(100, 2);
+    misses(32, 0);
 
     assertThat(unit.reach(0)).isEqualTo(unit.blocks());
   }
 
   @Test
+  void reachGrowsWithWhatIsThereAround() {
+    misses(100, 2);
+    there.set(0, WIDE);
+    assertThat(unit.reach(WIDE)).as("the other half is there").isEqualTo(2 * WIDE);
+    there.set(WIDE, 2 * WIDE);
+    assertThat(unit.reach(2 * WIDE)).as("three of four will be").isEqualTo(4 * WIDE);
+    there.clear(0, WIDE / 2);
+    assertThat(unit.reach(2 * WIDE)).as("five of eight will be").isEqualTo(4 * WIDE);
+    there.clear(0, WIDE);
+    assertThat(unit.reach(2 * WIDE)).as("half of it will be").isEqualTo(WIDE);
+    there.set(0, 8 * WIDE);
+    there.clear(7 * WIDE, 8 * WIDE);
+    assertThat(unit.reach(7 * WIDE)).as("all the rest is there").isEqualTo(8 * WIDE);
+    assertThat(unit.reach(8 * WIDE)).as("nothing is there").isEqualTo(WIDE);
+  }
+
+  @Test
+  void whatIsThereDoesNotMatter_asLongAsNothingIsSaved() {
+    there.set(0, WIDE);
+
+    assertThat(unit.reach(WIDE)).isEqualTo(UNIT);
+  }
+
+  @Test
   void smallBoundedCache_isNotReachedOver() {
-    FetchUnit bounded = new FetchUnit(UNIT, 20, BLOCKS, counters);
+    FetchUnit bounded = new FetchUnit(UNIT, 20, there, counters);
+    there.set(0, 1000);
     for (int i = 0; i < 100; i++) {
       assertThat(bounded.reach(i % 7)).isLessThanOrEqualTo(UNIT);
       counters.savedReads.add(3);
@@ -62,9 +85,15 @@ class FetchUnitTest {
   }
 
   @Test
-  void lastBlock_hasARegion() {
-    FetchUnit tiny = new FetchUnit(1, 1, 1, counters);
+  void lastBlock_hasSurroundings() {
+    FetchUnit tiny = new FetchUnit(1, 1, new PagedBits(1), counters);
 
     assertThat(tiny.reach(0)).isEqualTo(1);
+
+    FetchUnit odd = new FetchUnit(UNIT, FARTHEST, new PagedBits(777), counters);
+    for (int i = 0; i < 100; i++) {
+      assertThat(odd.reach(776)).isLessThanOrEqualTo(WIDE);
+      counters.savedReads.add(3);
+    }
   }
 }
