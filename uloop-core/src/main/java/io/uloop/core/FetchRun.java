@@ -63,6 +63,9 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
   private long position;
   private long expectedEnd;
 
+  /** When the first bytes of the source's read came, or 0. */
+  private long firstCame;
+
   FetchRun(FetchTable table, BlockStore store, Counters counters, Context context) {
     this.table = table;
     this.store = store;
@@ -109,7 +112,13 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
       } else {
         long start = position;
         expectedEnd = extentEnd;
+        long begun = System.nanoTime();
+        firstCame = 0;
         source.read(position, extentEnd - position, this);
+        if (firstCame != 0) {
+          long blocks = (extentEnd - start) / geometry.blockSizeBytes();
+          table.took(fetch, blocks, firstCame - begun, System.nanoTime() - firstCame);
+        }
         if (position != extentEnd) {
           throw new SourceProtocolException(
               source.identity().uri()
@@ -127,6 +136,9 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
 
   @Override
   public void accept(ByteBuffer piece) throws IOException {
+    if (firstCame == 0) {
+      firstCame = System.nanoTime();
+    }
     counters.bytesFetched.add(piece.remaining());
     take(piece);
     // What has come is kept, so the end comes between two blocks, or the half one would be lost.

@@ -398,6 +398,18 @@ final class FetchTable {
     }
   }
 
+  /** Takes note of how long the source took for blocks of a fetch: to the first bytes, and on. */
+  void took(Fetch fetch, long blocks, long waitNanos, long restNanos) {
+    lock.lock();
+    try {
+      if (!fetch.background) {
+        shape.unit.took(blocks, waitNanos, restNanos);
+      }
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** Makes a block absent whose bytes turned out wrong, unless it is being fetched already. */
   boolean heal(long block, boolean evenIfReady) {
     lock.lock();

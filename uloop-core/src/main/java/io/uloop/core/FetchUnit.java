@@ -19,6 +19,11 @@ package io.uloop.core;
  *
  * All units are powers of two, so that their grids lie within one another.
  *
+ * <p>Reaching pays as long as what it brings comes in less time than a miss waits for its first
+ * byte. So there is a limit, which is halved when the rest of a demand fetch took longer than that
+ * wait, and doubled when a fetch of the limit's size (of {@link #WIDE} units, if that is less)
+ * would take less than half of it: on a slow link a miss takes the unit.
+ *
  * <p>Measured with the reads of a start-up (mount, walk, 500 files; 20 ms away), see
  * docs/performance.md. Growing by how much of the surroundings is there is done likewise by drivers
  * that move pages to an accelerator's memory (a "density prefetcher": Ganguly et al., ISCA 2019).
@@ -41,6 +46,8 @@ final class FetchUnit {
   private final long wide;
   private final long farthest;
 
+  private long limit;
+  private long leastWait = Long.MAX_VALUE;
   private long unit;
   private boolean reaching;
   private int misses;
@@ -59,6 +66,7 @@ final class FetchUnit {
     this.most = unit;
     this.wide = Math.max(unit, Long.highestOneBit(Math.min(unit * WIDE, farthest)));
     this.farthest = farthest;
+    this.limit = Math.max(unit, Long.highestOneBit(farthest));
     this.there = there;
     this.counters = counters;
   }
@@ -80,14 +88,33 @@ final class FetchUnit {
     if (!reaching) {
       return unit;
     }
-    long reach = wide;
+    long reach = Math.min(wide, limit);
     long absentHere = wide - countOf(block, wide);
-    for (long next = wide * 2; next <= farthest; next *= 2) {
+    for (long next = wide * 2; next <= limit; next *= 2) {
       if ((countOf(block, next) + absentHere) * 5 >= next * 3) {
         reach = next;
       }
     }
-    return reach;
+    return Math.max(reach, unit);
+  }
+
+  /**
+   * Takes note of how long a fetch took that a reader waited for.
+   *
+   * @param blocks how many came
+   * @param waitNanos until the first bytes came
+   * @param restNanos from then on
+   */
+  void took(long blocks, long waitNanos, long restNanos) {
+    // The least wait is that of an idle link; it is forgotten in time, as links change.
+    leastWait =
+        leastWait == Long.MAX_VALUE ? waitNanos : Math.min(waitNanos, leastWait + leastWait / 64);
+    long atLimit = restNanos / Math.max(1, blocks) * Math.max(blocks, Math.min(limit, wide));
+    if (restNanos > leastWait) {
+      limit = Math.max(most, limit / 2);
+    } else if (atLimit < leastWait / 2) {
+      limit = Math.min(Math.max(most, Long.highestOneBit(farthest)), limit * 2);
+    }
   }
 
   /** How many blocks are there, of so many (aligned) around a given one. */

@@ -75,6 +75,30 @@ class FetchUnitTest {
   }
 
   @Test
+  void reachIsWhatComesWithinAWait() {
+    misses(100, 2);
+    there.set(0, 7 * WIDE);
+    unit.took(WIDE, 20_000_000, 1_000_000);
+    assertThat(unit.reach(7 * WIDE)).as("quick").isEqualTo(FARTHEST);
+    unit.took(WIDE, 90_000_000, 21_000_000);
+    assertThat(unit.reach(7 * WIDE)).as("slower than the least wait").isEqualTo(FARTHEST / 2);
+    unit.took(WIDE, 90_000_000, 15_000_000);
+    assertThat(unit.reach(7 * WIDE)).as("neither quick nor slow").isEqualTo(FARTHEST / 2);
+    for (int i = 0; i < 20; i++) {
+      unit.took(WIDE, 20_000_000, 400_000_000);
+    }
+    assertThat(unit.reach(7 * WIDE)).as("slow").isEqualTo(UNIT);
+    for (int i = 0; i < 20; i++) {
+      unit.took(1, 20_000_000, 1_000_000);
+    }
+    assertThat(unit.reach(7 * WIDE)).as("a little that came soon").isEqualTo(UNIT);
+    for (int i = 0; i < 20; i++) {
+      unit.took(UNIT, 20_000_000, 100_000);
+    }
+    assertThat(unit.reach(7 * WIDE)).as("quick again").isEqualTo(FARTHEST);
+  }
+
+  @Test
   void smallBoundedCache_isNotReachedOver() {
     FetchUnit bounded = new FetchUnit(UNIT, 20, there, counters);
     there.set(0, 1000);
