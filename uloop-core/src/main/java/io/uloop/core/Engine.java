@@ -107,7 +107,8 @@ final class Engine {
             settings.sourceWait.toNanos());
     this.fetcher = new Fetcher(table, () -> new FetchRun(table, store, counters, misses), name);
     ReadAhead readAhead =
-        new ReadAhead(geometry.sizeBytes(), farthestAhead, misses::beginBackground);
+        new ReadAhead(
+            geometry.sizeBytes(), farthestAhead, misses::beginBackground, table::linkIsSlow);
     this.hot = settings.hotTierBytes == 0 ? null : new HotTier(geometry, settings.hotTierBytes);
     this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor, sending);
     misses.connect(fetcher, hits, readAhead);

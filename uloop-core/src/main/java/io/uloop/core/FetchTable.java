@@ -398,6 +398,16 @@ final class FetchTable {
     }
   }
 
+  /** Whether less comes within a wait for the source than a miss would reach for. */
+  boolean linkIsSlow() {
+    lock.lock();
+    try {
+      return shape.unit.limited();
+    } finally {
+      lock.unlock();
+    }
+  }
+
   /** Takes note of how long the source took for blocks of a fetch: to the first bytes, and on. */
   void took(Fetch fetch, long blocks, long waitNanos, long restNanos) {
     lock.lock();

@@ -98,6 +98,11 @@ final class FetchUnit {
     return Math.max(reach, unit);
   }
 
+  /** Whether a miss may not even reach over {@link #WIDE} units now, as the link is slow. */
+  boolean limited() {
+    return limit < wide;
+  }
+
   /**
    * Takes note of how long a fetch took that a reader waited for.
    *

@@ -3,6 +3,7 @@ package io.uloop.core;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.BooleanSupplier;
 
 /**
  * Notices readers that go forward, and keeps fetches ahead of them.
@@ -13,7 +14,8 @@ import java.util.concurrent.locks.ReentrantLock;
  * is used up would let the line run dry in between. When half a window has been read, the window
  * grows fourfold, up to the limit and to twice what was read. A stream that is abandoned with most
  * of its window unread halves the window that the next streams begin with; one that was used
- * doubles it again.
+ * doubles it again. On a slow link a stream that reads only a small part of what it goes over is
+ * left to what its misses reach.
  *
  * <p><b>Threads:</b> any. The check that every read makes ({@link #read}) reads a few fields
  * without a lock; races cost a late or a double look, never a wrong answer. Planning is done under
@@ -34,6 +36,9 @@ final class ReadAhead {
   /** From which window on a stream is more than a file read to its end. */
   private static final long LONG = 4 << 20;
 
+  /** On a slow link, who reads less than this part of what it goes over is not fetched ahead of. */
+  private static final long SPARSE = 4;
+
   /** As {@link #NEAR}, of a stream that is not confirmed. */
   private static final long NEAR_FIRST = 32 * 1024;
 
@@ -44,6 +49,9 @@ final class ReadAhead {
 
     /** Where it began: one that has read little is not fetched far ahead of. */
     volatile long start;
+
+    /** How much it read, of what it went over; a race may lose some. */
+    long got;
 
     /** How far has been begun to fetch. */
     volatile long ahead;
@@ -66,6 +74,7 @@ final class ReadAhead {
   private final long size;
   private final long maxWindow;
   private final Planner planner;
+  private final BooleanSupplier slow;
   private final Stream[] streams = new Stream[STREAMS];
   private final ReentrantLock lock = new ReentrantLock();
   private volatile long clock;
@@ -78,11 +87,13 @@ final class ReadAhead {
    *
    * @param size of the device
    * @param maxWindow the most to be ahead of one reader, in bytes; 0 turns it off
+   * @param slow whether bytes take longer to come than a wait for them, so that each counts
    */
-  ReadAhead(long size, long maxWindow, Planner planner) {
+  ReadAhead(long size, long maxWindow, Planner planner, BooleanSupplier slow) {
     this.size = size;
     this.maxWindow = maxWindow;
     this.planner = planner;
+    this.slow = slow;
     this.firstWindow = Math.min(FIRST_WINDOW, maxWindow);
     for (int i = 0; i < STREAMS; i++) {
       streams[i] = new Stream();
@@ -117,6 +128,7 @@ final class ReadAhead {
         return window >= LONG;
       }
       stream.next = end;
+      stream.got += length;
       if (window == 0 || stream.ahead - end <= window - step(window)) {
         goOn(stream, end);
       }
@@ -144,6 +156,9 @@ final class ReadAhead {
     try {
       if (stream.next < 0 || end <= stream.start) {
         return; // given to another reader meanwhile
+      }
+      if (stream.got * SPARSE < end - stream.start && slow.getAsBoolean()) {
+        return;
       }
       long window = stream.window;
       if (window == 0) {
@@ -192,6 +207,7 @@ final class ReadAhead {
       oldest.window = 0;
       oldest.start = start;
       oldest.ahead = end;
+      oldest.got = end - start;
       oldest.lastUsed = now;
       oldest.next = end;
     } finally {

@@ -88,6 +88,7 @@ class FetchUnitTest {
       unit.took(WIDE, 20_000_000, 400_000_000);
     }
     assertThat(unit.reach(7 * WIDE)).as("slow").isEqualTo(UNIT);
+    assertThat(unit.limited()).isTrue();
     for (int i = 0; i < 20; i++) {
       unit.took(1, 20_000_000, 1_000_000);
     }
@@ -96,6 +97,7 @@ class FetchUnitTest {
       unit.took(UNIT, 20_000_000, 100_000);
     }
     assertThat(unit.reach(7 * WIDE)).as("quick again").isEqualTo(FARTHEST);
+    assertThat(unit.limited()).isFalse();
   }
 
   @Test

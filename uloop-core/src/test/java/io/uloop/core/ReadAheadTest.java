@@ -16,6 +16,8 @@ class ReadAheadTest {
 
   private long planned;
 
+  private boolean slow;
+
   private final ReadAhead readAhead =
       new ReadAhead(
           SIZE,
@@ -26,7 +28,8 @@ class ReadAheadTest {
             planned += to - from;
             ahead = to;
             return to - from;
-          });
+          },
+          () -> slow);
 
   private void readTo(long from, long to) {
     for (long at = from; at < to; at += READ) {
@@ -67,6 +70,29 @@ class ReadAheadTest {
       assertThat(planned).isPositive();
       assertThat(ahead - (start + length)).isLessThanOrEqualTo(2 * length);
     }
+  }
+
+  /** Reads 16 KiB of every 256. */
+  private void readSparsely(long from, long to) {
+    for (long at = from; at < to; at += 256 << 10) {
+      readAhead.read(at, 16 << 10, true);
+      readAhead.read(at + (16 << 10), 4096, true);
+    }
+  }
+
+  @Test
+  void sparseReader_isNotFetchedAheadOfWhenTheLinkIsSlow() {
+    readSparsely(0, 64 << 20);
+    assertThat(planned).isGreaterThan(32 << 20);
+
+    slow = true;
+    readSparsely(96 << 20, 97 << 20); // it begins as one that reads all
+    planned = 0;
+    readSparsely(97 << 20, 160 << 20);
+    assertThat(planned).isZero();
+
+    readTo(256 << 20, 272 << 20);
+    assertThat(planned).as("of a reader of everything").isGreaterThan(16 << 20);
   }
 
   @Test
@@ -118,7 +144,8 @@ class ReadAheadTest {
             0,
             (from, to) -> {
               throw new AssertionError();
-            });
+            },
+            () -> slow);
     for (long at = 0; at < 4 << 20; at += READ) {
       off.read(at, READ, true);
     }
