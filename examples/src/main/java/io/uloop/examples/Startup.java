@@ -10,8 +10,5 @@ final class Startup {
   static void prepare() {
     // Netty's flight recorder events cost a fifth of a second when its first buffer is made.
     System.setProperty("io.netty.jfr.enabled", "false");
-    // JNA would run ldconfig(8) to learn where libraries are; what is called here is in the
-    // process.
-    System.setProperty("jna.platform.library.path", "");
   }
 }

@@ -6,6 +6,7 @@ import com.sun.jna.Native;
 import com.sun.jna.NativeLibrary;
 import com.sun.jna.Pointer;
 import java.io.ByteArrayOutputStream;
+import java.io.File;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.charset.Charset;
@@ -15,8 +16,10 @@ import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * Has a launcher run in a JVM with the options that suit it, which a jar's manifest cannot name.
@@ -62,7 +65,17 @@ final class TunedJvm {
 
   /** With any of them the command line says itself how the JVM is to be. */
   private static final List<String> OWN_CHOICE =
-      List.of("@", "-XX", "-agent", "-javaagent", "-Xdebug", "-Xrun", "-Xint", "-Xcomp", "-Xshare");
+      List.of(
+          "@",
+          "-XX",
+          "-agent",
+          "-javaagent",
+          "-Xdebug",
+          "-Xrun",
+          "-Xint",
+          "-Xcomp",
+          "-Xshare",
+          "-Dcom.sun.management");
 
   private static final List<String> OWN_CHOICE_VARIABLES =
       List.of("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS");
@@ -70,6 +83,11 @@ final class TunedJvm {
   // <fcntl.h>
   private static final int F_SETFD = 2;
   private static final int FD_CLOEXEC = 1;
+
+  /** JDK 24 and later warn of native code that a jar's manifest has not enabled (JEP 472). */
+  private static final boolean WARNS_OF_NATIVE_CODE = Runtime.version().feature() >= 24;
+
+  private static final String JNA_PATH = "jna.platform.library.path";
 
   private static final Path PROC = Path.of("/proc/self");
 
@@ -87,6 +105,12 @@ final class TunedJvm {
       return;
     }
     try {
+      // Not an emulator or a loader, whose command line would be another.
+      Path program = PROC.resolve("exe").toRealPath();
+      Path java = Path.of(System.getProperty("java.home"), "bin", "java").toRealPath();
+      if (!program.equals(java) || !isProgram(main)) {
+        return;
+      }
       List<byte[]> commandLine = split(Files.readAllBytes(PROC.resolve("cmdline")));
       int at = whereOptionsGo(texts(commandLine), main.getName(), args);
       if (at > 0) {
@@ -95,11 +119,17 @@ final class TunedJvm {
           tuned.add(option.getBytes(StandardCharsets.US_ASCII));
         }
         tuned.addAll(commandLine.subList(at, commandLine.size()));
-        exec(PROC.resolve("exe"), tuned);
+        exec(program, tuned);
       }
     } catch (IOException | RuntimeException | LinkageError e) {
       System.getLogger("io.uloop.examples").log(Level.DEBUG, "the JVM stays as it is", e);
     }
+  }
+
+  /** Whether a class's {@code main} is what this thread began with, and nobody's part. */
+  private static boolean isProgram(Class<?> main) {
+    StackTraceElement[] frames = Thread.currentThread().getStackTrace();
+    return frames[frames.length - 1].getClassName().equals(main.getName());
   }
 
   /** Whether the environment says how the JVM is to be. */
@@ -123,7 +153,7 @@ final class TunedJvm {
       return 0;
     }
     boolean jar = end > 2 && commandLine.get(end - 2).equals("-jar");
-    if (!jar && !commandLine.get(end - 1).equals(main)) {
+    if (!jar && (!commandLine.get(end - 1).equals(main) || WARNS_OF_NATIVE_CODE)) {
       return 0; // an argument file, or a program that this one is a part of
     }
     for (String option : commandLine.subList(1, end)) {
@@ -162,7 +192,16 @@ final class TunedJvm {
 
   /** Returns only if it failed. */
   private static void exec(Path program, List<byte[]> words) throws IOException {
+    // JNA would run ldconfig(8) to learn where libraries are; what is called here is in the
+    // process.
+    boolean unset = System.getProperty(JNA_PATH) == null;
+    if (unset) {
+      System.setProperty(JNA_PATH, "");
+    }
     NativeLibrary c = NativeLibrary.getProcess();
+    if (unset) {
+      System.clearProperty(JNA_PATH);
+    }
     closeAtExec(c);
     long bytes = 0;
     for (byte[] word : words) {
@@ -185,20 +224,21 @@ final class TunedJvm {
 
   /**
    * Has the descriptors that this JVM opened closed when its program is replaced: it does not say
-   * so itself for the jar, its modules and its random numbers. Those that it was given stay.
+   * so itself for the jar, its modules and its random numbers. Others that it was given stay.
    */
   private static void closeAtExec(NativeLibrary c) throws IOException {
-    String home = System.getProperty("java.home");
+    Set<String> ours = new HashSet<>(List.of("/dev/random", "/dev/urandom"));
+    ours.add(Path.of(System.getProperty("java.home"), "lib", "modules").toRealPath().toString());
+    for (String entry :
+        List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1))) {
+      if (Files.isRegularFile(Path.of(entry))) {
+        ours.add(Path.of(entry).toRealPath().toString());
+      }
+    }
     try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(PROC.resolve("fd"))) {
       for (Path descriptor : descriptors) {
         int fd = Integer.parseInt(String.valueOf(descriptor.getFileName()));
-        String file = target(descriptor);
-        boolean ours =
-            file.startsWith(home)
-                || file.endsWith(".jar")
-                || file.endsWith("/dev/random")
-                || file.endsWith("/dev/urandom");
-        if (fd > 2 && ours) {
+        if (fd > 2 && ours.contains(target(descriptor))) {
           c.getFunction("fcntl").invokeInt(new Object[] {fd, F_SETFD, FD_CLOEXEC});
         }
       }

@@ -31,7 +31,8 @@ class TunedJvmTest {
   void optionsGoBehindTheProgramBeforeItsOwn() {
     assertThat(where("java", "-jar", "ulohttp.jar")).isEqualTo(1);
     assertThat(where("java", "-Xmx64m", "-Da=b", "-jar", "ulohttp.jar")).isEqualTo(1);
-    assertThat(where("/opt/jdk/bin/java", "-cp", "a.jar:b.jar", MAIN)).isEqualTo(1);
+    assertThat(where("/opt/jdk/bin/java", "-cp", "a.jar:b.jar", MAIN))
+        .isEqualTo(Runtime.version().feature() < 24 ? 1 : 0); // it would warn of native code
   }
 
   @ParameterizedTest
@@ -43,6 +44,7 @@ class TunedJvmTest {
         "-Xint",
         "-Xshare:off",
         "-Xdebug",
+        "-Dcom.sun.management.jmxremote.port=9999",
         "@options"
       })
   void whoeverChoosesIsLeftAlone(String option) {

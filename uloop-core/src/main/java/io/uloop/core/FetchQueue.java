@@ -75,6 +75,11 @@ final class FetchQueue {
     return background.size() + runningBackground;
   }
 
+  /** Tells whether background work waits for a worker. */
+  boolean hasBackground() {
+    return !background.isEmpty();
+  }
+
   /** Tells whether there is work that none of the started workers is free to take. */
   boolean wantsWorker(int started) {
     return !closed

@@ -63,8 +63,10 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
   private long position;
   private long expectedEnd;
 
-  /** When the first bytes of the source's read came, or 0. */
+  /** When the first bytes of the source's read came, or 0; and how long we kept it since. */
   private long firstCame;
+
+  private long ownNanos;
 
   FetchRun(FetchTable table, BlockStore store, Counters counters, Context context) {
     this.table = table;
@@ -114,10 +116,12 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
         expectedEnd = extentEnd;
         long begun = System.nanoTime();
         firstCame = 0;
+        ownNanos = 0;
         source.read(position, extentEnd - position, this);
         if (firstCame != 0) {
           long blocks = (extentEnd - start) / geometry.blockSizeBytes();
-          table.took(fetch, blocks, firstCame - begun, System.nanoTime() - firstCame);
+          long rest = System.nanoTime() - firstCame - ownNanos;
+          table.took(fetch, blocks, firstCame - begun, Math.max(0, rest));
         }
         if (position != extentEnd) {
           throw new SourceProtocolException(
@@ -136,11 +140,13 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
 
   @Override
   public void accept(ByteBuffer piece) throws IOException {
+    long came = System.nanoTime();
     if (firstCame == 0) {
-      firstCame = System.nanoTime();
+      firstCame = came;
     }
     counters.bytesFetched.add(piece.remaining());
     take(piece);
+    ownNanos += System.nanoTime() - came;
     // What has come is kept, so the end comes between two blocks, or the half one would be lost.
     if (staging.position() == 0 && position < expectedEnd && table.isCancelled(fetch)) {
       throw new Cancelled();

@@ -141,7 +141,7 @@ final class FetchTable {
     long reach = want == Want.DEMAND ? shape.unit.reach(block) : unit;
     long[] run = gap(block, to, exact, Math.min(reach, shape.maxFetch));
     begin(run, exact, want == Want.BACKGROUND);
-    if (reach > unit) {
+    if (reach > unit && !queue.hasBackground()) { // or what is asked for piles up
       long start = absentFrom(run[0], block - block % reach);
       if (start < run[0]) {
         begin(new long[] {start, run[0]}, false, true);
@@ -398,14 +398,9 @@ final class FetchTable {
     }
   }
 
-  /** Whether less comes within a wait for the source than a miss would reach for. */
+  /** Whether less comes within a wait for the source than a miss would reach for; no lock. */
   boolean linkIsSlow() {
-    lock.lock();
-    try {
-      return shape.unit.limited();
-    } finally {
-      lock.unlock();
-    }
+    return shape.unit.limited();
   }
 
   /** Takes note of how long the source took for blocks of a fetch: to the first bytes, and on. */

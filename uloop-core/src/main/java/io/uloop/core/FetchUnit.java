@@ -14,7 +14,8 @@ package io.uloop.core;
  *   below 1/3   the unit is halved, down to a quarter of the one that was set
  *   above 1     it is doubled, up to the one that was set; and from now on a miss reaches further:
  *               {@link #WIDE} units, and twice, four times or eight times as many (aligned to
- *               themselves) if three fifths of these are there then
+ *               themselves) if three fifths of these are there then; all of that is taken which
+ *               is missing without a gap
  * </pre>
  *
  * All units are powers of two, so that their grids lie within one another.
@@ -39,6 +40,9 @@ final class FetchUnit {
 
   private static final int WIDE = 16;
 
+  /** Waits shorter than this are taken for this, or nothing would be worth to be reached for. */
+  private static final long SHORT_NANOS = 2_000_000;
+
   private final Counters counters;
   private final PagedBits there;
   private final long least;
@@ -47,6 +51,7 @@ final class FetchUnit {
   private final long farthest;
 
   private long limit;
+  private volatile boolean limited;
   private long leastWait = Long.MAX_VALUE;
   private long unit;
   private boolean reaching;
@@ -89,7 +94,7 @@ final class FetchUnit {
       return unit;
     }
     long reach = Math.min(wide, limit);
-    long absentHere = wide - countOf(block, wide);
+    long absentHere = sizeOf(block, wide) - countOf(block, wide);
     for (long next = wide * 2; next <= limit; next *= 2) {
       if ((countOf(block, next) + absentHere) * 5 >= next * 3) {
         reach = next;
@@ -98,9 +103,12 @@ final class FetchUnit {
     return Math.max(reach, unit);
   }
 
-  /** Whether a miss may not even reach over {@link #WIDE} units now, as the link is slow. */
+  /**
+   * Whether a miss may not even reach over {@link #WIDE} units now, as the link is slow. Any
+   * thread, without the lock.
+   */
   boolean limited() {
-    return limit < wide;
+    return limited;
   }
 
   /**
@@ -108,24 +116,32 @@ final class FetchUnit {
    *
    * @param blocks how many came
    * @param waitNanos until the first bytes came
-   * @param restNanos from then on
+   * @param restNanos of waiting for the source from then on
    */
   void took(long blocks, long waitNanos, long restNanos) {
     // The least wait is that of an idle link; it is forgotten in time, as links change.
     leastWait =
         leastWait == Long.MAX_VALUE ? waitNanos : Math.min(waitNanos, leastWait + leastWait / 64);
+    long wait = Math.max(leastWait, SHORT_NANOS);
     long atLimit = restNanos / Math.max(1, blocks) * Math.max(blocks, Math.min(limit, wide));
-    if (restNanos > leastWait) {
+    if (restNanos > wait) {
       limit = Math.max(most, limit / 2);
-    } else if (atLimit < leastWait / 2) {
+    } else if (atLimit < wait / 2 && waitNanos < wait * 2 && blocks >= most) {
+      // What came in one piece has no rest; on a slow link it was waited for longer.
       limit = Math.min(Math.max(most, Long.highestOneBit(farthest)), limit * 2);
     }
+    limited = limit < wide;
   }
 
   /** How many blocks are there, of so many (aligned) around a given one. */
   private long countOf(long block, long around) {
     long start = block - block % around;
-    return there.count(start, Math.min(start + around, there.bits()));
+    return there.count(start, start + sizeOf(block, around));
+  }
+
+  /** So many, but for those behind the end. */
+  private long sizeOf(long block, long around) {
+    return Math.min(around, there.bits() - (block - block % around));
   }
 
   private void look() {

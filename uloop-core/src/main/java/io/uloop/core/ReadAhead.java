@@ -39,10 +39,13 @@ final class ReadAhead {
   /** On a slow link, who reads less than this part of what it goes over is not fetched ahead of. */
   private static final long SPARSE = 4;
 
+  /** Over how much of what it went that is looked at, at most. */
+  private static final long LOOK_BACK = 16 << 20;
+
   /** As {@link #NEAR}, of a stream that is not confirmed. */
   private static final long NEAR_FIRST = 32 * 1024;
 
-  /** One reader that goes forward; fields are written under the lock, but for {@link #next}. */
+  /** One reader that goes forward; fields are written under the lock, but for two. */
   private static final class Stream {
     /** Where the reader will go on, or -1 if the slot is free. */
     volatile long next = -1;
@@ -50,8 +53,11 @@ final class ReadAhead {
     /** Where it began: one that has read little is not fetched far ahead of. */
     volatile long start;
 
-    /** How much it read, of what it went over; a race may lose some. */
+    /** How much it read from {@link #looked} on; written without the lock, a race may lose some. */
     long got;
+
+    /** From where on what it read is compared with what it went over. */
+    volatile long looked;
 
     /** How far has been begun to fetch. */
     volatile long ahead;
@@ -123,12 +129,12 @@ final class ReadAhead {
         continue;
       }
       stream.lastUsed = clock;
+      stream.got += length;
       if (end <= next) {
         // Another reader of the same: no stream of its own, which would push one out.
         return window >= LONG;
       }
       stream.next = end;
-      stream.got += length;
       if (window == 0 || stream.ahead - end <= window - step(window)) {
         goOn(stream, end);
       }
@@ -157,7 +163,13 @@ final class ReadAhead {
       if (stream.next < 0 || end <= stream.start) {
         return; // given to another reader meanwhile
       }
-      if (stream.got * SPARSE < end - stream.start && slow.getAsBoolean()) {
+      long over = end - stream.looked;
+      if (over > LOOK_BACK) {
+        stream.looked = end - over / 2;
+        stream.got /= 2;
+        over /= 2;
+      }
+      if (stream.got * SPARSE < over && slow.getAsBoolean()) {
         return;
       }
       long window = stream.window;
@@ -208,6 +220,7 @@ final class ReadAhead {
       oldest.start = start;
       oldest.ahead = end;
       oldest.got = end - start;
+      oldest.looked = start;
       oldest.lastUsed = now;
       oldest.next = end;
     } finally {

@@ -119,11 +119,11 @@ class FetchTableStressTest {
     try (PairFiles files =
         opener.open(new io.uloop.SourceIdentity("memory:", blocks * 512L, Optional.empty()), 512)) {
       BlockStore store = new BlockStore(files, () -> {});
+      Counters counters = new Counters();
       FetchTable table =
           new FetchTable(
               store,
-              new FetchTable.Shape(
-                  new FetchUnit(8, 64, new PagedBits(blocks), new Counters()), 64, 64, 2),
+              new FetchTable.Shape(new FetchUnit(4, 256, store.present(), counters), 64, 64, 2),
               4);
       AtomicIntegerArray owned = new AtomicIntegerArray(blocks);
       AtomicInteger submitted = new AtomicInteger();
@@ -146,8 +146,16 @@ class FetchTableStressTest {
             while (System.nanoTime() < end) {
               int from = own.nextInt(blocks);
               int to = Math.min(blocks, from + 1 + own.nextInt(40));
-              switch (own.nextInt(6)) {
+              // At times reading around pays, and at times the link is slow.
+              counters.savedReads.add(own.nextInt(5));
+              switch (own.nextInt(7)) {
                 case 0 -> table.heal(from, true);
+                case 3 ->
+                    table.took(
+                        new Fetch(from, to, false, false),
+                        to - from,
+                        3_000_000,
+                        own.nextInt(4_000_000));
                 case 1 -> table.planBackground(from, to);
                 case 2 -> {
                   if (thread == 0 && table.evict(from, to)) {

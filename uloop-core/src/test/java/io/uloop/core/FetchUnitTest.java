@@ -94,9 +94,21 @@ class FetchUnitTest {
     }
     assertThat(unit.reach(7 * WIDE)).as("a little that came soon").isEqualTo(UNIT);
     for (int i = 0; i < 20; i++) {
+      unit.took(UNIT, 90_000_000, 0);
+    }
+    assertThat(unit.reach(7 * WIDE)).as("in one piece, waited for").isEqualTo(UNIT);
+    for (int i = 0; i < 60; i++) {
       unit.took(UNIT, 20_000_000, 100_000);
     }
     assertThat(unit.reach(7 * WIDE)).as("quick again").isEqualTo(FARTHEST);
+    assertThat(unit.limited()).isFalse();
+  }
+
+  @Test
+  void sourceThatIsNear_isNotSlow() {
+    for (int i = 0; i < 20; i++) {
+      unit.took(WIDE, 50_000, 500_000); // 2 GB/s
+    }
     assertThat(unit.limited()).isFalse();
   }
 

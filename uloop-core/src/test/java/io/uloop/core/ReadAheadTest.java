@@ -96,6 +96,18 @@ class ReadAheadTest {
   }
 
   @Test
+  void readerOfEverythingOutOfOrder_isFetchedAheadOfWhenTheLinkIsSlow() {
+    slow = true;
+    readTo(0, 1 << 20);
+    for (long at = 1 << 20; at < 64 << 20; at += 16 * READ) {
+      for (int i = 15; i >= 0; i--) {
+        readAhead.read(at + i * READ, READ, false);
+      }
+    }
+    assertThat(ahead).isGreaterThan(64 << 20);
+  }
+
+  @Test
   void randomReader_hasNothingFetchedAhead() {
     long at = 1;
     for (int i = 0; i < 1000; i++) {
