@@ -28,7 +28,7 @@ import java.util.Set;
  * with {@link #OPTIONS} in front of the JVM's other options. It stays the process it was, with its
  * number, parent, working directory, environment, standard streams, limits, and whatever else it
  * was started with (descriptors of socket activation, a lock that a shell holds for it). This takes
- * a fourteenth of a second, once; docs/performance.md has what it brings.
+ * some 60 ms, once; docs/performance.md has what it brings.
  *
  * <p>What the options do: the first compiler's code counts only calls and loops, not what types and
  * branches it sees, which makes it a third faster; and the second compiler comes in later. A
@@ -112,13 +112,12 @@ final class TunedJvm {
         return;
       }
       List<byte[]> commandLine = split(Files.readAllBytes(PROC.resolve("cmdline")));
-      int at = whereOptionsGo(texts(commandLine), main.getName(), args);
-      if (at > 0) {
-        List<byte[]> tuned = new ArrayList<>(commandLine.subList(0, at));
+      if (takesOptions(texts(commandLine), main.getName(), args)) {
+        List<byte[]> tuned = new ArrayList<>(commandLine.subList(0, 1));
         for (String option : OPTIONS) {
           tuned.add(option.getBytes(StandardCharsets.US_ASCII));
         }
-        tuned.addAll(commandLine.subList(at, commandLine.size()));
+        tuned.addAll(commandLine.subList(1, commandLine.size()));
         exec(program, tuned);
       }
     } catch (IOException | RuntimeException | LinkageError e) {
@@ -142,28 +141,24 @@ final class TunedJvm {
     return false;
   }
 
-  /**
-   * Gives the index in a command line before which options of the JVM may be put.
-   *
-   * @return 0 if the line is not that of this program, or chooses options of its own
-   */
-  static int whereOptionsGo(List<String> commandLine, String main, String[] args) {
+  /** Whether a command line is that of this program, and chooses no options of its own. */
+  static boolean takesOptions(List<String> commandLine, String main, String[] args) {
     int end = commandLine.size() - args.length;
     if (end < 2 || !commandLine.subList(end, commandLine.size()).equals(List.of(args))) {
-      return 0;
+      return false;
     }
     boolean jar = end > 2 && commandLine.get(end - 2).equals("-jar");
     if (!jar && (!commandLine.get(end - 1).equals(main) || WARNS_OF_NATIVE_CODE)) {
-      return 0; // an argument file, or a program that this one is a part of
+      return false; // an argument file, or a program that this one is a part of
     }
     for (String option : commandLine.subList(1, end)) {
       for (String choice : OWN_CHOICE) {
         if (option.startsWith(choice)) {
-          return 0;
+          return false;
         }
       }
     }
-    return 1;
+    return true;
   }
 
   private static List<byte[]> split(byte[] commandLine) {
@@ -192,15 +187,18 @@ final class TunedJvm {
 
   /** Returns only if it failed. */
   private static void exec(Path program, List<byte[]> words) throws IOException {
-    // JNA would run ldconfig(8) to learn where libraries are; what is called here is in the
-    // process.
+    // JNA would run ldconfig(8) to learn where libraries are; this one is in the process.
     boolean unset = System.getProperty(JNA_PATH) == null;
     if (unset) {
       System.setProperty(JNA_PATH, "");
     }
-    NativeLibrary c = NativeLibrary.getProcess();
-    if (unset) {
-      System.clearProperty(JNA_PATH);
+    NativeLibrary c;
+    try {
+      c = NativeLibrary.getProcess();
+    } finally {
+      if (unset) {
+        System.clearProperty(JNA_PATH);
+      }
     }
     closeAtExec(c);
     long bytes = 0;

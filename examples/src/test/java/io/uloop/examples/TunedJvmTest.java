@@ -21,18 +21,18 @@ class TunedJvmTest {
   private static final String MAIN = "io.uloop.examples.UloHttp";
   private static final String[] ARGS = {"-b", "b", "unix:s", "http://a/b"};
 
-  private static int where(String... jvm) {
+  private static boolean takesOptions(String... jvm) {
     List<String> line = new ArrayList<>(List.of(jvm));
     line.addAll(List.of(ARGS));
-    return TunedJvm.whereOptionsGo(line, MAIN, ARGS);
+    return TunedJvm.takesOptions(line, MAIN, ARGS);
   }
 
   @Test
-  void optionsGoBehindTheProgramBeforeItsOwn() {
-    assertThat(where("java", "-jar", "ulohttp.jar")).isEqualTo(1);
-    assertThat(where("java", "-Xmx64m", "-Da=b", "-jar", "ulohttp.jar")).isEqualTo(1);
-    assertThat(where("/opt/jdk/bin/java", "-cp", "a.jar:b.jar", MAIN))
-        .isEqualTo(Runtime.version().feature() < 24 ? 1 : 0); // it would warn of native code
+  void programWithoutOptionsThatMatter_takesSome() {
+    assertThat(takesOptions("java", "-jar", "ulohttp.jar")).isTrue();
+    assertThat(takesOptions("java", "-Xmx64m", "-Da=b", "-jar", "ulohttp.jar")).isTrue();
+    assertThat(takesOptions("/opt/jdk/bin/java", "-cp", "a.jar:b.jar", MAIN))
+        .isEqualTo(Runtime.version().feature() < 24); // it would warn of native code
   }
 
   @ParameterizedTest
@@ -48,26 +48,25 @@ class TunedJvmTest {
         "@options"
       })
   void whoeverChoosesIsLeftAlone(String option) {
-    assertThat(where("java", option, "-jar", "ulohttp.jar")).isZero();
+    assertThat(takesOptions("java", option, "-jar", "ulohttp.jar")).isFalse();
   }
 
   @Test
   void programsThatHaveThisOneInThemAreLeftAlone() {
-    assertThat(where("java", "-cp", "a.jar", "com.example.Main")).isZero();
-    assertThat(where("java", "@launch")).isZero();
-    assertThat(where("java")).isZero();
-    assertThat(TunedJvm.whereOptionsGo(List.of(), MAIN, ARGS)).isZero();
+    assertThat(takesOptions("java", "-cp", "a.jar", "com.example.Main")).isFalse();
+    assertThat(takesOptions("java", "@launch")).isFalse();
+    assertThat(takesOptions("java")).isFalse();
+    assertThat(TunedJvm.takesOptions(List.of(), MAIN, ARGS)).isFalse();
     assertThat(
-            TunedJvm.whereOptionsGo(
+            TunedJvm.takesOptions(
                 List.of("java", "-jar", "app.jar", "--serve", "http://a/b"), MAIN, ARGS))
-        .isZero();
+        .isFalse();
   }
 
   @Test
   void noArgumentsAtAll() {
     String[] none = {};
-    assertThat(TunedJvm.whereOptionsGo(List.of("java", "-jar", "ulohttp.jar"), MAIN, none))
-        .isEqualTo(1);
+    assertThat(TunedJvm.takesOptions(List.of("java", "-jar", "ulohttp.jar"), MAIN, none)).isTrue();
   }
 
   @Test

@@ -27,9 +27,11 @@ package io.uloop.core;
  *
  * <p>Measured with the reads of a start-up (mount, walk, 500 files; 20 ms away), see
  * docs/performance.md. Growing by how much of the surroundings is there is done likewise by drivers
- * that move pages to an accelerator's memory (a "density prefetcher": Ganguly et al., ISCA 2019).
+ * that move pages to an accelerator's memory (a "tree-based neighborhood prefetcher": Ganguly et
+ * al., ISCA 2019).
  *
- * <p><b>Threads:</b> the lock of the {@link FetchTable} guards everything here.
+ * <p><b>Threads:</b> the lock of the {@link FetchTable} guards everything here but {@link
+ * #limited}.
  */
 final class FetchUnit {
 
@@ -70,8 +72,8 @@ final class FetchUnit {
     this.least = Math.max(1, unit / SMALLER);
     this.most = unit;
     this.wide = Math.max(unit, Long.highestOneBit(Math.min(unit * WIDE, farthest)));
-    this.farthest = farthest;
-    this.limit = Math.max(unit, Long.highestOneBit(farthest));
+    this.farthest = Math.max(unit, Long.highestOneBit(farthest));
+    this.limit = this.farthest;
     this.there = there;
     this.counters = counters;
   }
@@ -128,7 +130,7 @@ final class FetchUnit {
       limit = Math.max(most, limit / 2);
     } else if (atLimit < wait / 2 && waitNanos < wait * 2 && blocks >= most) {
       // What came in one piece has no rest; on a slow link it was waited for longer.
-      limit = Math.min(Math.max(most, Long.highestOneBit(farthest)), limit * 2);
+      limit = Math.min(farthest, limit * 2);
     }
     limited = limit < wide;
   }

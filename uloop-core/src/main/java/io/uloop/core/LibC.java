@@ -3,7 +3,6 @@ package io.uloop.core;
 
 import com.sun.jna.Memory;
 import com.sun.jna.Native;
-import com.sun.jna.NativeLibrary;
 import com.sun.jna.NativeLong;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
@@ -40,7 +39,7 @@ final class LibC implements AutoCloseable {
   /** The calls themselves; each has its man page in section 2. */
   private static final class Calls {
     static {
-      Native.register(Calls.class, NativeLibrary.getProcess());
+      Native.register(Calls.class, "c");
     }
 
     static native int open(String path, int flags, int mode);
