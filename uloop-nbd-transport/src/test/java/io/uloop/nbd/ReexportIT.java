@@ -77,7 +77,7 @@ class ReexportIT {
       run("fusermount3", "-u", mount.toString());
       fuse.ended();
     }
-    assertThat(server.connections()).isZero();
+    ServerFixture.await("nbdfuse is gone", () -> server.connections() == 0);
     assertThat(Files.list(mount)).isEmpty();
   }
 
