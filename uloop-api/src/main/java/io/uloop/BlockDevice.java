@@ -11,7 +11,7 @@ import java.util.concurrent.CompletableFuture;
 /**
  * A random-access run of bytes that is offered to readers, and perhaps writers.
  *
- * <p>Four ways to read, for four kinds of reader:
+ * <p>Five ways to read, for five kinds of reader:
  *
  * <ul>
  *   <li>{@link #read(long, ByteBuffer)} waits until the bytes are there;
@@ -19,7 +19,9 @@ import java.util.concurrent.CompletableFuture;
  *       allocation-free;
  *   <li>{@link #transferTo} sends a large present range to a channel without a copy through the
  *       JVM;
- *   <li>{@link #readAsync} never blocks and calls back: the miss path of a transport.
+ *   <li>{@link #readAsync} never blocks and calls back: the miss path of a transport;
+ *   <li>{@link #fetchAsync} does so without a buffer, for large ranges: what has come is then sent
+ *       as by {@link #transferTo}.
  * </ul>
  *
  * <p><b>Threads:</b> all methods may be called from any number of threads, virtual ones included,
@@ -110,6 +112,41 @@ public interface BlockDevice extends Closeable {
           }
         });
     return future;
+  }
+
+  /**
+   * Brings a range in and calls back, for a reader that then sends it by {@link #transferFetched};
+   * never blocks on a source.
+   *
+   * <p>Counts as the read; what the reader does next is not counted again. Whether all is present
+   * when the completion runs is not promised: {@link #presentBytes} tells, and what is not is read
+   * by {@link #readAsync(long, ByteBuffer, ReadCompletion)}.
+   *
+   * @param offset the first byte
+   * @param length how many bytes, one or more
+   * @param completion told the end, exactly once, if this is {@code true}
+   * @return {@code false} if what is fetched may well not stay, or this device does not offer it;
+   *     nothing was begun then, and the completion will not run
+   * @throws IndexOutOfBoundsException if the range is not within the device
+   */
+  default boolean fetchAsync(long offset, long length, ReadCompletion completion) {
+    return false;
+  }
+
+  /**
+   * Sends bytes of a range that {@link #fetchAsync} has brought in, as {@link #transferTo} does.
+   *
+   * @param offset the first byte
+   * @param length how many bytes at most
+   * @param target where to; a non-blocking channel may take less
+   * @return how many bytes were sent; 0 if the first byte is not present or the channel is full
+   * @throws IndexOutOfBoundsException if the range is not within the device
+   * @throws java.nio.channels.ClosedChannelException if the device is closed
+   * @throws IOException if the channel or local storage fails
+   */
+  default long transferFetched(long offset, long length, WritableByteChannel target)
+      throws IOException {
+    return transferTo(offset, length, target);
   }
 
   /**

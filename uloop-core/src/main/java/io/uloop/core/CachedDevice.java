@@ -152,6 +152,23 @@ public final class CachedDevice implements BlockDevice {
   }
 
   @Override
+  public boolean fetchAsync(long offset, long length, ReadCompletion completion) {
+    geometry.check(offset, length);
+    if (length == 0 || engine.closed() || !misses.keeps()) {
+      return false;
+    }
+    misses.submit(new PendingRead(offset, length, completion));
+    return true;
+  }
+
+  @Override
+  public long transferFetched(long offset, long length, WritableByteChannel target)
+      throws IOException {
+    check(offset, length);
+    return hits.transferFetched(offset, length, target);
+  }
+
+  @Override
   public long transferTo(long offset, long length, WritableByteChannel target) throws IOException {
     check(offset, length);
     return hits.transferTo(offset, length, target);

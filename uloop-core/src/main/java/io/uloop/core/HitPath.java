@@ -244,25 +244,29 @@ final class HitPath {
   }
 
   long transferTo(long offset, long length, WritableByteChannel target) throws IOException {
+    long sent = transferFetched(offset, length, target);
+    if (sent > 0) {
+      hit(offset, sent);
+    }
+    return sent;
+  }
+
+  /** As {@link #transferTo}, but not counted: the read was, when it began to wait. */
+  long transferFetched(long offset, long length, WritableByteChannel target) throws IOException {
     // Not through the gate: the target may keep us for ever, and the evictor must not wait for it.
     long @Nullable [] range =
         sending == null
             ? null
             : sending.begin(
                 geometry.blockOf(offset), geometry.firstBlockAtOrAfter(offset + length));
-    long sent;
     try {
       long there = presentBytes(offset, length);
-      sent = there == 0 ? 0 : send(offset, there, target);
+      return there == 0 ? 0 : send(offset, there, target);
     } finally {
       if (sending != null && range != null) {
         sending.end(range);
       }
     }
-    if (sent > 0) {
-      hit(offset, sent);
-    }
-    return sent;
   }
 
   /** Sends present bytes; if it is the file that does not give them, its block is dropped. */

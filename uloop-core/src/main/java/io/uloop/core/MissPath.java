@@ -87,6 +87,11 @@ final class MissPath implements FetchRun.Context {
     }
   }
 
+  /** Whether what is fetched now will be there when a reader that waited for it looks. */
+  boolean keeps() {
+    return evictor == null && !health.isFailing();
+  }
+
   /** As {@link #submit}, but after all that readers wait for. */
   void submitInBackground(PendingRead read) {
     if (plan(read, FetchTable.Want.BACKGROUND, false)) {

@@ -17,15 +17,18 @@ import org.jspecify.annotations.Nullable;
  * nothing from the cache file and succeeds also when the cache volume does not. With the last part
  * the read is done. It is done early by a failure or when the reader gives up; from then on its
  * buffer is the reader's again and is not touched, which is what {@link #lock} is for.
+ *
+ * <p>One without a buffer waits until its bytes have come, and leaves it to its reader to take them
+ * from where they are; what could not be stored is not there then.
  */
 final class PendingRead {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
 
   private final long offset;
-  private final ByteBuffer dst;
+  private final @Nullable ByteBuffer dst;
   private final int base;
-  private final int length;
+  private final long length;
   private final ReadCompletion completion;
 
   /** Guards the buffer's content and the fields below; held for copies of memory, nothing else. */
@@ -46,6 +49,15 @@ final class PendingRead {
     this.dst = dst;
     this.base = dst.position();
     this.length = dst.remaining();
+    this.completion = completion;
+  }
+
+  /** Begins one without a buffer. */
+  PendingRead(long offset, long length, ReadCompletion completion) {
+    this.offset = offset;
+    this.dst = null;
+    this.base = 0;
+    this.length = length;
     this.completion = completion;
   }
 
@@ -75,13 +87,14 @@ final class PendingRead {
   void copy(ByteBuffer piece, long pieceStart) {
     long from = Math.max(offset, pieceStart);
     long to = Math.min(end(), pieceStart + piece.remaining());
-    if (from >= to) {
+    ByteBuffer buffer = dst;
+    if (from >= to || buffer == null) {
       return;
     }
     lock.lock();
     try {
       if (!done) {
-        dst.put(
+        buffer.put(
             base + (int) (from - offset),
             piece,
             piece.position() + (int) (from - pieceStart),
@@ -94,10 +107,14 @@ final class PendingRead {
 
   /** Copies ready bytes from the store; on the reader's own part. */
   void copy(BlockStore store, long from, long to) throws java.io.IOException {
+    ByteBuffer buffer = dst;
+    if (buffer == null) {
+      return;
+    }
     lock.lock();
     try {
       if (!done) {
-        store.copy(from, dst, base + (int) (from - offset), (int) (to - from));
+        store.copy(from, buffer, base + (int) (from - offset), (int) (to - from));
       }
     } finally {
       lock.unlock();
@@ -112,7 +129,9 @@ final class PendingRead {
         return;
       }
       done = true;
-      dst.position(base + length);
+      if (dst != null) {
+        dst.position(base + (int) length);
+      }
     } finally {
       lock.unlock();
     }

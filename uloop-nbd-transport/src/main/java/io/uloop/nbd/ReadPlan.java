@@ -15,9 +15,14 @@ import org.jspecify.annotations.Nullable;
  * A READ that is large, or of which something is missing.
  *
  * <p>With simple replies, or DF, it is answered in one piece: by a {@link Transfer} if all is
- * present, else by one {@link Reading}. With chunks it is cut where the device's extents change:
- * holes are named instead of sent, long present runs are transferred, and the rest is read in
- * pieces that are answered as they arrive.
+ * present, else by one piece. With chunks it is cut where the device's extents change: holes are
+ * named instead of sent, long present runs are transferred, and the rest is got in pieces that are
+ * answered as they arrive.
+ *
+ * <p>A piece that is large is a {@link Fetching} where the device offers it: when it has come it is
+ * cut once more, and transferred. Else, and for what is then not there, it is a {@link Reading}.
+ * What pieces may need is charged when the request starts, and given back when they need it no
+ * more.
  *
  * <p>{@code open} counts the parts that are not through; who brings it to zero ends the reply.
  */
@@ -39,7 +44,10 @@ final class ReadPlan extends Request implements Transfer.End {
     MISSING
   }
 
-  private record Part(Kind kind, long offset, long length) {}
+  /**
+   * @param fetched whether the device was asked to fetch it already
+   */
+  private record Part(Kind kind, long offset, long length, boolean fetched) {}
 
   private final Transmission owner;
   private final BlockDevice device;
@@ -72,30 +80,18 @@ final class ReadPlan extends Request implements Transfer.End {
   boolean start() throws IOException {
     List<Part> plan;
     try {
-      plan = fragments && length > Transmission.COPY_BYTES ? cut() : List.of(whole());
+      plan = cut(offset, length, false);
     } catch (IOException | RuntimeException e) {
       owner.inFlight().started(this);
       fail(e);
       return true;
     }
-    long missing = 0;
-    for (Part part : plan) {
-      missing += part.kind == Kind.MISSING ? part.length : 0;
-    }
+    long missing = missing(plan);
     if (missing > 0 && !owner.inFlight().mayHold(missing)) {
       return false;
     }
     owner.inFlight().started(this);
-    parts = plan.size() > 1;
-    try {
-      for (Part part : plan) {
-        begin(part);
-        missing -= part.kind == Kind.MISSING ? part.length : 0;
-      }
-    } catch (RuntimeException | Error e) {
-      owner.inFlight().discharge(missing); // Nobody else will for what was not begun.
-      throw e;
-    }
+    begin(plan, missing);
     through();
     if (transferring) {
       owner.connection().flush(true);
@@ -103,49 +99,79 @@ final class ReadPlan extends Request implements Transfer.End {
     return true;
   }
 
-  private Part whole() {
-    boolean present =
-        length > Transmission.COPY_BYTES && device.presentBytes(offset, length) == length;
-    return new Part(present ? Kind.PRESENT : Kind.MISSING, offset, length);
+  private static long missing(List<Part> plan) {
+    long missing = 0;
+    for (Part part : plan) {
+      missing += part.kind == Kind.MISSING ? part.length : 0;
+    }
+    return missing;
   }
 
-  /** Cuts the range into parts; short present runs count as missing, neighbours are joined. */
-  private List<Part> cut() throws IOException {
+  /**
+   * Cuts a range into parts and joins neighbours. Short present runs count as missing: they are
+   * copied. In what was fetched they are transferred, and short holes with them.
+   */
+  private List<Part> cut(long from, int length, boolean fetched) throws IOException {
+    if (!fragments || length <= Transmission.COPY_BYTES) {
+      boolean present =
+          length > Transmission.COPY_BYTES && device.presentBytes(from, length) == length;
+      return List.of(new Part(present ? Kind.PRESENT : Kind.MISSING, from, length, fetched));
+    }
     List<Part> plan = new ArrayList<>(1);
-    long at = offset;
-    long end = offset + length;
+    long at = from;
+    long end = from + length;
     while (at < end) {
       for (Extent extent : device.extents(at, end - at)) {
         long upTo = Math.min(end, extent.range().end());
         long run = upTo - at;
-        Kind kind =
-            extent.zero()
-                ? Kind.HOLE
-                : extent.present() && run >= WORTH_BYTES ? Kind.PRESENT : Kind.MISSING;
-        append(plan, kind, at, run);
+        boolean worth = run >= WORTH_BYTES;
+        Kind kind = Kind.MISSING;
+        if (extent.zero() && (worth || !fetched || !extent.present())) {
+          kind = Kind.HOLE;
+        } else if (extent.present() && (worth || fetched)) {
+          kind = Kind.PRESENT;
+        }
+        append(plan, new Part(kind, at, run, fetched));
         at = upTo;
       }
     }
     return plan;
   }
 
-  private static void append(List<Part> plan, Kind kind, long at, long run) {
-    if (run == 0) {
+  private static void append(List<Part> plan, Part next) {
+    if (next.length == 0) {
       return;
     }
     Part last = plan.isEmpty() ? null : plan.get(plan.size() - 1);
-    boolean joins = last != null && last.kind == kind;
-    if (last != null && joins && (kind != Kind.MISSING || last.length + run <= PIECE_BYTES)) {
-      plan.set(plan.size() - 1, new Part(kind, last.offset, last.length + run));
+    boolean missing = next.kind == Kind.MISSING;
+    if (last != null
+        && last.kind == next.kind
+        && (!missing || last.length + next.length <= PIECE_BYTES)) {
+      long joined = last.length + next.length;
+      plan.set(plan.size() - 1, new Part(next.kind, last.offset, joined, next.fetched));
       return;
     }
-    long from = at;
-    if (kind == Kind.MISSING) {
-      for (; at + run - from > PIECE_BYTES; from += PIECE_BYTES) {
-        plan.add(new Part(kind, from, PIECE_BYTES));
-      }
+    long from = next.offset;
+    long end = next.offset + next.length;
+    for (; missing && end - from > PIECE_BYTES; from += PIECE_BYTES) {
+      plan.add(new Part(next.kind, from, PIECE_BYTES, next.fetched));
     }
-    plan.add(new Part(kind, from, at + run - from));
+    plan.add(new Part(next.kind, from, end - from, next.fetched));
+  }
+
+  /** Begins parts, whose missing bytes are charged. */
+  private void begin(List<Part> plan, long missing) {
+    parts |= plan.size() > 1;
+    long left = missing;
+    try {
+      for (Part part : plan) {
+        begin(part);
+        left -= part.kind == Kind.MISSING ? part.length : 0;
+      }
+    } catch (RuntimeException | Error e) {
+      owner.inFlight().discharge(left); // Nobody else will for what was not begun.
+      throw e;
+    }
   }
 
   private void begin(Part part) {
@@ -156,7 +182,9 @@ final class ReadPlan extends Request implements Transfer.End {
         ByteBuffer to = out.reserve(ReplyStyle.MAX_HEADER_BYTES);
         style.putHole(to, cookie, offset, part.offset, bytes, !parts);
         answered |= !parts;
-        device.zeroesTold(part.offset, part.length);
+        if (!part.fetched) {
+          device.zeroesTold(part.offset, part.length);
+        }
       }
       case PRESENT -> {
         open++;
@@ -164,14 +192,52 @@ final class ReadPlan extends Request implements Transfer.End {
         parts |= style.chunked(); // It may still fail, so the end is said later.
         ByteBuffer to = out.reserve(style.dataHeaderBytes);
         style.putData(to, cookie, offset, part.offset, bytes, false);
-        out.add(
-            new Transfer(owner.loop(), device, part.offset, part.length, style.chunked(), this));
+        out.add(new Transfer(owner.loop(), device, part.offset, part.length, part.fetched, this));
       }
       case MISSING -> {
         open++;
-        new Reading(this, owner.loop(), style.dataHeaderBytes, part.offset, bytes).start(device);
+        if (!mayFetch(part)
+            || !new Fetching(this, owner.loop(), part.offset, bytes).start(device)) {
+          new Reading(this, owner.loop(), style.dataHeaderBytes, part.offset, bytes).start(device);
+        }
       }
     }
+  }
+
+  /** Whether a piece is better sent from where it will be: without a buffer, and not under TLS. */
+  private boolean mayFetch(Part part) {
+    return part.length > Transmission.COPY_BYTES
+        && !part.fetched
+        && !owner.connection().encrypted();
+  }
+
+  /** Takes a piece that was fetched, or why not. */
+  void fetched(Fetching piece, @Nullable Throwable failure) {
+    try {
+      send(piece, failure);
+    } catch (RuntimeException | Error e) {
+      owner.connection().fail(e);
+    }
+  }
+
+  private void send(Fetching piece, @Nullable Throwable failure) {
+    List<Part> plan = List.of();
+    Throwable wrong = failure;
+    if (wrong == null && !answered && !owner.connection().closed()) {
+      try {
+        plan = cut(piece.offset, piece.length, true);
+      } catch (IOException | RuntimeException e) {
+        wrong = e;
+      }
+    }
+    long missing = missing(plan);
+    owner.inFlight().discharge(piece.length - missing);
+    if (wrong != null && !answered && !owner.connection().closed()) {
+      failed(piece.offset, wrong);
+    }
+    begin(plan, missing);
+    owner.loop().markDirty(owner.connection());
+    through();
   }
 
   /** Takes a piece that was read, or why not. */
@@ -207,6 +273,11 @@ final class ReadPlan extends Request implements Transfer.End {
       failed(failedAt, failure);
     }
     through();
+  }
+
+  @Override
+  public boolean pads() {
+    return style.chunked();
   }
 
   @Override

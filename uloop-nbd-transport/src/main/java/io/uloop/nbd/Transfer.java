@@ -22,6 +22,9 @@ final class Transfer implements ReadCompletion, Runnable {
 
   /** What becomes of the reply when its data are through. */
   interface End {
+    /** Whether an error can follow zeroes; else a failure ends the connection. */
+    boolean pads();
+
     /** Takes the place of the first byte that could not be read, and why; or no failure. */
     void ended(Transfer transfer, long failedAt, @Nullable Throwable failure);
 
@@ -32,8 +35,8 @@ final class Transfer implements ReadCompletion, Runnable {
   private final EventLoop loop;
   private final BlockDevice device;
 
-  /** Whether an error can follow zeroes; else a failure ends the connection. */
-  private final boolean pads;
+  /** Whether the device was asked to fetch it, and has counted it. */
+  private final boolean fetched;
 
   private final End end;
   private long offset;
@@ -52,12 +55,12 @@ final class Transfer implements ReadCompletion, Runnable {
   /** Written by the device, then read by the loop, in the order of the loop's queue. */
   private @Nullable Throwable answer;
 
-  Transfer(EventLoop loop, BlockDevice device, long offset, long length, boolean pads, End end) {
+  Transfer(EventLoop loop, BlockDevice device, long offset, long length, boolean fetched, End end) {
     this.loop = loop;
     this.device = device;
     this.offset = offset;
     this.remaining = length;
-    this.pads = pads;
+    this.fetched = fetched;
     this.end = end;
   }
 
@@ -83,12 +86,15 @@ final class Transfer implements ReadCompletion, Runnable {
         return OutputQueue.State.EMPTY;
       }
       if (failure != null) {
-        if (!pads) {
+        if (!end.pads()) {
           throw new IOException("a reply whose length was announced cannot be ended", failure);
         }
         pad();
       } else if (direct != null) {
-        long sent = device.transferTo(offset, remaining, direct);
+        long sent =
+            fetched
+                ? device.transferFetched(offset, remaining, direct)
+                : device.transferTo(offset, remaining, direct);
         if (sent > 0) {
           progress += sent;
           offset += sent;

@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
  *
  * <ul>
  *   <li>a READ whose bytes are present is answered at once, into the output or by {@link Transfer};
- *   <li>any other READ becomes {@link Reading}s, which the device completes;
+ *   <li>any other READ becomes {@link Fetching}s and {@link Reading}s, which the device completes;
  *   <li>what may block becomes a {@link DeviceCall} for the workers;
  *   <li>the rest is answered at once.
  * </ul>

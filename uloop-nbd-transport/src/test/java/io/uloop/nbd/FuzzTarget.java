@@ -123,6 +123,7 @@ final class FuzzTarget implements AutoCloseable {
         new MemoryDevice(SIZE)
             .hole(16_384, 40_960)
             .absent(65_536, 150_000)
+            .fetches(MemoryDevice.Fetches.values()[whim.nextInt(3)])
             .missesOn(task -> postpone(whim, task));
     NbdServerConfig config =
         NbdServerConfig.builder()

@@ -46,7 +46,16 @@ final class MemoryDevice implements BlockDevice {
   private volatile CountDownLatch writeGate = new CountDownLatch(0);
   private volatile boolean closed;
   private volatile boolean evictBeforeTransfer;
+  private volatile Fetches fetches = Fetches.NOT_OFFERED;
   private volatile Executor executor = Runnable::run;
+
+  /** How ranges can be fetched without a buffer. */
+  enum Fetches {
+    NOT_OFFERED,
+    OFFERED,
+    /** What was fetched is not kept. */
+    IN_VAIN
+  }
 
   MemoryDevice(int size) {
     content = new byte[size];
@@ -65,6 +74,11 @@ final class MemoryDevice implements BlockDevice {
 
   MemoryDevice readOnly() {
     return with(DeviceCapabilities.readOnly(BLOCK));
+  }
+
+  MemoryDevice fetches(Fetches how) {
+    fetches = how;
+    return this;
   }
 
   MemoryDevice missesOn(Executor answering) {
@@ -166,7 +180,10 @@ final class MemoryDevice implements BlockDevice {
 
   @Override
   public void readAsync(long offset, ByteBuffer dst, ReadCompletion completion) {
-    Runnable answer = () -> answer(offset, dst, completion);
+    later(() -> answer(offset, dst, completion));
+  }
+
+  private void later(Runnable answer) {
     synchronized (this) {
       if (holding) {
         held.add(answer);
@@ -176,20 +193,50 @@ final class MemoryDevice implements BlockDevice {
     executor.execute(answer);
   }
 
+  @Override
+  public boolean fetchAsync(long offset, long length, ReadCompletion completion) {
+    check(offset, length);
+    if (fetches == Fetches.NOT_OFFERED || closed) {
+      return false;
+    }
+    called("fetch " + offset + " " + length);
+    later(
+        () -> {
+          boolean fails = fails(offset, length);
+          if (!fails && fetches == Fetches.OFFERED) {
+            present(offset, offset + length);
+          }
+          completion.done(outcome(fails));
+        });
+    return true;
+  }
+
+  @Override
+  public long transferFetched(long offset, long length, WritableByteChannel target)
+      throws IOException {
+    called("send " + offset);
+    return transferTo(offset, length, target);
+  }
+
+  private synchronized boolean fails(long offset, long length) {
+    int bad = failing.nextSetBit((int) (offset / BLOCK));
+    return bad >= 0 && length > 0 && bad <= (offset + length - 1) / BLOCK;
+  }
+
+  private Throwable outcome(boolean fails) {
+    return closed
+        ? new ClosedChannelException()
+        : fails ? new SourceUnavailableException("memory: switched off") : null;
+  }
+
   private void answer(long offset, ByteBuffer dst, ReadCompletion completion) {
-    long length = dst.remaining();
-    boolean fails;
-    synchronized (this) {
-      int bad = failing.nextSetBit((int) (offset / BLOCK));
-      fails = bad >= 0 && length > 0 && bad <= (offset + length - 1) / BLOCK;
-      if (!fails) {
+    boolean fails = fails(offset, dst.remaining());
+    if (!fails) {
+      synchronized (this) {
         dst.put(content, (int) offset, dst.remaining());
       }
     }
-    completion.done(
-        closed
-            ? new ClosedChannelException()
-            : fails ? new SourceUnavailableException("memory: switched off") : null);
+    completion.done(outcome(fails));
   }
 
   @Override
