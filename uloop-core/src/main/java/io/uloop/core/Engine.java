@@ -83,7 +83,7 @@ final class Engine {
     this.table =
         new FetchTable(
             store,
-            new FetchTable.Shape(fetchUnit, most, most, unit / 4),
+            new FetchPlanner.Shape(fetchUnit, most, most, unit / 4),
             Math.max(1, Math.min(parallelism, MOST_FETCHES)));
     ReaderGate gate = null;
     SendingRanges sending = null;

@@ -68,7 +68,7 @@ public class FetchTableInterleavings {
     final FetchTable table =
         new FetchTable(
             store,
-            new FetchTable.Shape(
+            new FetchPlanner.Shape(
                 new FetchUnit(1, 1, new PagedBits(BLOCKS), new Counters()), BLOCKS, BLOCKS, 0),
             4);
     final AtomicInteger completed = new AtomicInteger();

@@ -42,7 +42,7 @@ class FetchTableReachTest {
       counters.savedReads.add(2);
       unit.reach(0);
     }
-    table = new FetchTable(store, new FetchTable.Shape(unit, FETCH, FETCH, 1), 8);
+    table = new FetchTable(store, new FetchPlanner.Shape(unit, FETCH, FETCH, 1), 8);
   }
 
   @AfterEach

@@ -123,7 +123,7 @@ class FetchTableStressTest {
       FetchTable table =
           new FetchTable(
               store,
-              new FetchTable.Shape(new FetchUnit(4, 256, store.present(), counters), 64, 64, 2),
+              new FetchPlanner.Shape(new FetchUnit(4, 256, store.present(), counters), 64, 64, 2),
               4);
       AtomicIntegerArray owned = new AtomicIntegerArray(blocks);
       AtomicInteger submitted = new AtomicInteger();

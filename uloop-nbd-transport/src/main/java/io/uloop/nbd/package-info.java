@@ -21,10 +21,11 @@
  *       io.uloop.BlockDevice#tryRead}), and the batch goes out with one write; nothing is
  *       allocated. A large one is announced and then transferred past the JVM ({@link
  *       io.uloop.BlockDevice#transferTo}).
- *   <li>What is missing is read into a pooled buffer ({@link io.uloop.BlockDevice#readAsync}); what
- *       may block (WRITE, FLUSH, TRIM, WRITE_ZEROES, BLOCK_STATUS, TLS key exchange) goes to a
- *       small pool of workers. Both come back as a task of the loop, which answers, in whatever
- *       order they come.
+ *   <li>What is missing is read into a pooled buffer ({@link io.uloop.BlockDevice#readAsync}); if
+ *       it is large, it is fetched without one and then sent as what is present ({@link
+ *       io.uloop.BlockDevice#fetchAsync}). What may block (WRITE, FLUSH, TRIM, WRITE_ZEROES,
+ *       BLOCK_STATUS, TLS key exchange) goes to a small pool of workers. All come back as a task of
+ *       the loop, which answers, in whatever order they come.
  * </ol>
  *
  * <h2>Guarantees</h2>

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+/**
+ * Decides which blocks are fetched together, and puts the fetches into flight and into the queue.
+ *
+ * <p>A miss takes what is missing, over small gaps of what is present, widened to the grid of the
+ * {@link FetchUnit}; and where it is to reach further, the rest of that in the background. Fetches
+ * are split at the grid of the most that one may take.
+ *
+ * <p><b>Threads:</b> the lock of the {@link FetchTable} guards everything here.
+ */
+final class FetchPlanner {
+
+  /** How planning is done; all in blocks. */
+  record Shape(FetchUnit unit, long maxFetch, long maxBackground, long bridge) {}
+
+  private final BlockStore store;
+  private final Shape shape;
+  private final FetchesInFlight inFlight;
+  private final FetchQueue queue;
+  private final Evictions evicting;
+
+  FetchPlanner(
+      BlockStore store,
+      Shape shape,
+      FetchesInFlight inFlight,
+      FetchQueue queue,
+      Evictions evicting) {
+    this.store = store;
+    this.shape = shape;
+    this.inFlight = inFlight;
+    this.queue = queue;
+    this.evicting = evicting;
+  }
+
+  /**
+   * Begins a fetch for a missing block; and, where a miss is to reach further than the unit, others
+   * in the background for what is before it and after it, which nobody shall wait for.
+   *
+   * @param to the end of what is asked for
+   */
+  void begin(long block, long to, FetchTable.Want want) {
+    boolean exact = want == FetchTable.Want.EXACT;
+    long unit = shape.unit.blocks();
+    long reach = want == FetchTable.Want.DEMAND ? shape.unit.reach(block) : unit;
+    long[] run = gap(block, to, exact, Math.min(reach, shape.maxFetch));
+    begin(run, exact, want == FetchTable.Want.BACKGROUND);
+    if (reach > unit && !queue.hasBackground()) { // or what is asked for piles up
+      long start = absentFrom(run[0], block - block % reach);
+      if (start < run[0]) {
+        begin(new long[] {start, run[0]}, false, true);
+      }
+      long end = absentTo(run[1], block - block % reach + reach);
+      if (run[1] < end) {
+        begin(new long[] {run[1], end}, false, true);
+      }
+    }
+  }
+
+  /**
+   * Begins background fetches for what is absent in a range and not in flight.
+   *
+   * @return the blocks begun
+   */
+  long beginBackground(long from, long to) {
+    long begun = 0;
+    for (long block = from; block < to; ) {
+      long absent = store.present().nextClear(block, to);
+      Fetch fetch = absent < to ? inFlight.covering(absent) : null;
+      if (fetch != null || absent == to || evicting.has(absent)) {
+        block = fetch != null ? fetch.end : absent + 1;
+        continue;
+      }
+      long end = Math.min(store.present().nextSet(absent, to), inFlight.next(absent, to));
+      end = evicting.next(absent, end);
+      begin(new long[] {absent, end}, false, true);
+      begun += end - absent;
+      block = end;
+    }
+    return begun;
+  }
+
+  /**
+   * The blocks to fetch for a missing one: to the end of what is missing, over small gaps of what
+   * is present, widened while the neighbours are absent too: down to the grid of the fetch unit, up
+   * to the grid of what it is to reach.
+   */
+  private long[] gap(long block, long to, boolean exact, long reach) {
+    long limit = inFlight.next(block, to);
+    long end = store.nextReady(block, limit);
+    while (end < limit) {
+      long missing = store.nextNotReady(end, Math.min(limit, end + shape.bridge + 1));
+      if (missing >= limit || missing - end > shape.bridge) {
+        break;
+      }
+      end = store.nextReady(missing, limit);
+    }
+    if (exact) {
+      return new long[] {block, end};
+    }
+    end = absentTo(end, (end + reach - 1) / reach * reach);
+    return new long[] {absentFrom(block, block - block % shape.unit.blocks()), end};
+  }
+
+  /** The first of the blocks before a given one that are absent and in no fetch. */
+  private long absentFrom(long block, long least) {
+    Fetch before = inFlight.before(block);
+    long low = before == null ? least : Math.max(least, before.end);
+    long start = block;
+    while (start > low && isAbsent(start - 1)) {
+      start--;
+    }
+    return start;
+  }
+
+  /** The end of the blocks from a given one on that are absent and in no fetch. */
+  private long absentTo(long block, long most) {
+    long high = inFlight.next(block, Math.min(most, store.geometry().blocks()));
+    long end = block;
+    while (end < high && isAbsent(end)) {
+      end++;
+    }
+    return end;
+  }
+
+  private boolean isAbsent(long block) {
+    return !store.present().get(block) && !evicting.has(block);
+  }
+
+  /** Puts fetches for a run of blocks into flight and into the queue, split at the grid. */
+  private void begin(long[] run, boolean exact, boolean inBackground) {
+    long most = inBackground ? shape.maxBackground : shape.maxFetch;
+    for (long from = run[0]; from < run[1]; ) {
+      long end = Math.min(run[1], (from / most + 1) * most);
+      // What is ready and was to be gone over may be at an end now.
+      from = store.nextNotReady(from, end);
+      long to = end;
+      while (to > from && store.isReady(to - 1, to)) {
+        to--;
+      }
+      if (from == to) {
+        from = end;
+        continue;
+      }
+      if (!lengthenQueued(from, to, exact, inBackground, most)) {
+        Fetch fetch = new Fetch(from, to, inBackground, exact);
+        inFlight.add(fetch);
+        queue.add(fetch);
+      }
+      from = end;
+    }
+  }
+
+  /** Joins a run to a queued fetch that ends where it begins, if both fit one fetch. */
+  private boolean lengthenQueued(
+      long from, long to, boolean exact, boolean inBackground, long most) {
+    Fetch before = inFlight.before(from);
+    if (before == null
+        || before.state != Fetch.State.QUEUED
+        || before.end != from
+        || before.narrow != exact
+        || before.background != inBackground
+        || to - before.next > most) {
+      return false;
+    }
+    before.end = to;
+    return true;
+  }
+}
