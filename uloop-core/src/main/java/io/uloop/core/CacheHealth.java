@@ -36,6 +36,11 @@ final class CacheHealth {
     return failing && System.nanoTime() - failedAt < PAUSE_NANOS;
   }
 
+  /** Whether what is stored next will very likely stay: it did not fail, or succeeded since. */
+  boolean isWell() {
+    return !failing;
+  }
+
   void failed(IOException cause) {
     failedAt = System.nanoTime();
     if (!failing) {

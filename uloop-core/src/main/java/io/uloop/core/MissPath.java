@@ -89,7 +89,7 @@ final class MissPath implements FetchRun.Context {
 
   /** Whether what is fetched now will be there when a reader that waited for it looks. */
   boolean keeps() {
-    return evictor == null && !health.isFailing();
+    return evictor == null && health.isWell();
   }
 
   /** As {@link #submit}, but after all that readers wait for. */
