@@ -21,7 +21,7 @@ import java.util.concurrent.CompletableFuture;
  *       JVM;
  *   <li>{@link #readAsync} never blocks and calls back: the miss path of a transport;
  *   <li>{@link #fetchAsync} does so without a buffer, for large ranges: what has come is then sent
- *       as by {@link #transferTo}.
+ *       by {@link #transferFetched}.
  * </ul>
  *
  * <p><b>Threads:</b> all methods may be called from any number of threads, virtual ones included,
@@ -118,16 +118,16 @@ public interface BlockDevice extends Closeable {
    * Brings a range in and calls back, for a reader that then sends it by {@link #transferFetched};
    * never blocks on a source.
    *
-   * <p>Counts as the read; what the reader does next is not counted again. Whether all is present
+   * <p>Counts as the read, so that {@link #transferFetched} does not count. Whether all is present
    * when the completion runs is not promised: {@link #presentBytes} tells, and what is not is read
-   * by {@link #readAsync(long, ByteBuffer, ReadCompletion)}.
+   * by {@link #readAsync(long, ByteBuffer, ReadCompletion)}, which is another read.
    *
    * @param offset the first byte
    * @param length how many bytes, one or more
    * @param completion told the end, exactly once, if this is {@code true}
-   * @return {@code false} if what is fetched may well not stay, or this device does not offer it;
-   *     nothing was begun then, and the completion will not run
-   * @throws IndexOutOfBoundsException if the range is not within the device
+   * @return {@code false} if what is fetched may well not stay, the device is closed, or it does
+   *     not offer this (as by default); nothing was begun then, and the completion will not run
+   * @throws IndexOutOfBoundsException if the range is not within a device that offers it
    */
   default boolean fetchAsync(long offset, long length, ReadCompletion completion) {
     return false;

@@ -262,9 +262,10 @@ final class BlockStore {
      *
      * @param firstBlock the first
      * @param bytes position to limit: whole blocks, but for the image's last; left as it was
+     * @return whether any of it had to be written
      * @throws IOException if the volume fails or is full; no block is marked then
      */
-    void store(long firstBlock, ByteBuffer bytes) throws IOException {
+    boolean store(long firstBlock, ByteBuffer bytes) throws IOException {
       noticeCut();
       long lossesBefore = losses.get();
       long endBlock = firstBlock + 1 + (bytes.remaining() - 1) / geometry.blockSizeBytes();
@@ -285,6 +286,7 @@ final class BlockStore {
         clear(firstBlock, endBlock);
         throw new IOException(name() + ": force failed while blocks were stored");
       }
+      return count > 0;
     }
 
     /**

@@ -105,7 +105,9 @@ final class Engine {
             committer,
             evictor,
             settings.sourceWait.toNanos());
-    this.fetcher = new Fetcher(table, () -> new FetchRun(table, store, counters, misses), name);
+    this.fetcher =
+        new Fetcher(
+            table, () -> new FetchRun(table, store, counters, misses), Fetcher.threads(name));
     ReadAhead readAhead =
         new ReadAhead(
             geometry.sizeBytes(), farthestAhead, misses::beginBackground, table::linkIsSlow);

@@ -28,6 +28,9 @@ final class FetchQueue {
   /** Workers that wait. */
   private int idle;
 
+  /** Workers that were called and have not come yet. */
+  private int called;
+
   private boolean closed;
 
   /**
@@ -80,11 +83,20 @@ final class FetchQueue {
     return !background.isEmpty();
   }
 
-  /** Tells whether there is work that none of the started workers is free to take. */
-  boolean wantsWorker(int started) {
-    return !closed
-        && started < workers
-        && idle < demand.size() + Math.min(background.size(), freeForBackground());
+  /**
+   * Calls for a worker if there is work that none of those started is free to take; it comes with
+   * its first {@link #take}, or is {@link #lost}.
+   */
+  boolean callsWorker(int started) {
+    int takeable = demand.size() + Math.min(background.size(), freeForBackground());
+    boolean calls = !closed && started < workers && idle + called < takeable;
+    called += calls ? 1 : 0;
+    return calls;
+  }
+
+  /** Takes note that a worker that was called will not come. */
+  void lost() {
+    called--;
   }
 
   private int freeForBackground() {
@@ -94,9 +106,11 @@ final class FetchQueue {
   /**
    * Takes the next fetch, which is running then; waits for one.
    *
+   * @param comes whether the worker was called and this is its first
    * @return null if the queue is closed or nothing came in time
    */
-  @Nullable Fetch take(long nanos) throws InterruptedException {
+  @Nullable Fetch take(long nanos, boolean comes) throws InterruptedException {
+    called -= comes ? 1 : 0;
     for (long left = nanos; !closed; ) {
       Fetch fetch = demand.poll();
       if (fetch == null && freeForBackground() > 0) {

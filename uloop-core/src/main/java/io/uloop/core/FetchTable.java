@@ -170,11 +170,21 @@ final class FetchTable {
     }
   }
 
-  /** Whether a worker should be started: there is work, and nobody free to take it. */
-  boolean wantsWorker(int started) {
+  /** See {@link FetchQueue#callsWorker}. */
+  boolean callsWorker(int started) {
     lock.lock();
     try {
-      return queue.wantsWorker(started);
+      return queue.callsWorker(started);
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** See {@link FetchQueue#lost}. */
+  void workerIsLost() {
+    lock.lock();
+    try {
+      queue.lost();
     } finally {
       lock.unlock();
     }
@@ -183,12 +193,13 @@ final class FetchTable {
   /**
    * Takes the next fetch to run; waits for one.
    *
+   * @param comes whether the worker was called and this is its first
    * @return null if the table is closed or nothing came in time: the worker ends
    */
-  @Nullable Fetch take(long timeout, TimeUnit timeUnit) throws InterruptedException {
+  @Nullable Fetch take(long timeout, TimeUnit timeUnit, boolean comes) throws InterruptedException {
     lock.lock();
     try {
-      return queue.take(timeUnit.toNanos(timeout));
+      return queue.take(timeUnit.toNanos(timeout), comes);
     } finally {
       lock.unlock();
     }

@@ -6,9 +6,12 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.util.HashSet;
 import java.util.Set;
+import java.util.concurrent.ThreadFactory;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The threads that run fetches; as many as there is work for, up to the source's parallelism.
@@ -29,60 +32,96 @@ final class Fetcher {
 
   private final FetchTable table;
   private final java.util.function.Supplier<Runner> runners;
-  private final String name;
+  private final ThreadFactory factory;
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition ended = lock.newCondition();
 
   @GuardedBy("lock")
   private final Set<Thread> threads = new HashSet<>();
 
-  @GuardedBy("lock")
-  private long started;
-
   /**
    * Makes a pool without threads.
    *
    * @param runners makes what a worker runs its fetches with
-   * @param name for the threads, {@code uloop-fetch-<name>-<n>}
+   * @param factory makes the threads
    */
-  Fetcher(FetchTable table, java.util.function.Supplier<Runner> runners, String name) {
+  Fetcher(FetchTable table, java.util.function.Supplier<Runner> runners, ThreadFactory factory) {
     this.table = table;
     this.runners = runners;
-    this.name = name;
+    this.factory = factory;
   }
 
-  /** Starts a worker if there is work that nobody is free to take. */
+  /** Makes threads named {@code uloop-fetch-<name>-<n>}. */
+  static ThreadFactory threads(String name) {
+    AtomicLong made = new AtomicLong();
+    return work -> {
+      Thread thread = new Thread(work, "uloop-fetch-" + name + "-" + made.incrementAndGet());
+      thread.setDaemon(true);
+      return thread;
+    };
+  }
+
+  /**
+   * Starts workers while there is work that nobody is free to take.
+   *
+   * @throws OutOfMemoryError if the system allows no thread, and no worker is there
+   */
   void wake() {
-    while (table.wantsWorker(size())) {
-      Thread thread;
-      lock.lock();
+    for (Thread thread; (thread = nextWorker()) != null; ) {
       try {
-        thread = new Thread(this::work, "uloop-fetch-" + name + "-" + ++started);
-        thread.setDaemon(true);
-        threads.add(thread);
-      } finally {
-        lock.unlock();
-      }
-      thread.start();
-      if (!table.wantsWorker(size())) {
+        thread.start();
+      } catch (OutOfMemoryError e) { // also for want of anything else that a thread needs
+        if (!othersThan(thread)) {
+          throw e;
+        }
+        LOG.log(Level.WARNING, "fetches have fewer threads than they could use", e);
         return;
       }
     }
   }
 
-  private int size() {
+  /** Makes a worker that is to be started; null if none is wanted. */
+  private @Nullable Thread nextWorker() {
     lock.lock();
     try {
-      return threads.size();
+      if (!table.callsWorker(threads.size())) {
+        return null;
+      }
+      Thread thread = factory.newThread(this::work);
+      threads.add(thread);
+      return thread;
     } finally {
       lock.unlock();
     }
   }
 
-  private void work() {
+  /** Forgets a worker that was not started; tells whether there are others. */
+  private boolean othersThan(Thread thread) {
+    lock.lock();
     try {
-      Runner runner = runners.get();
-      for (Fetch fetch; (fetch = table.take(IDLE_SECONDS, TimeUnit.SECONDS)) != null; ) {
+      threads.remove(thread);
+      table.workerIsLost();
+      return !threads.isEmpty();
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  private Runner newRunner() {
+    try {
+      return runners.get();
+    } catch (RuntimeException | Error e) {
+      table.workerIsLost();
+      throw e;
+    }
+  }
+
+  private void work() {
+    boolean comes = true;
+    try {
+      Runner runner = newRunner();
+      for (Fetch fetch; (fetch = table.take(IDLE_SECONDS, TimeUnit.SECONDS, comes)) != null; ) {
+        comes = false;
         runner.run(fetch);
       }
     } catch (InterruptedException e) {

@@ -53,7 +53,7 @@ final class FetchesInFlight {
     return entry == null ? null : entry.getValue();
   }
 
-  /** The first block from here on that is in flight, or the limit; this one is not. */
+  /** Where the first fetch begins that does so at a block or after it, or the limit. */
   long next(long block, long limit) {
     Long next = byNext.ceilingKey(block);
     return next == null ? limit : Math.min(next, limit);

@@ -87,7 +87,7 @@ final class MissPath implements FetchRun.Context {
     }
   }
 
-  /** Whether what is fetched now will be there when a reader that waited for it looks. */
+  /** Whether what is fetched now will very likely be there when a reader that waits looks. */
   boolean keeps() {
     return evictor == null && health.isWell();
   }
@@ -198,8 +198,9 @@ final class MissPath implements FetchRun.Context {
       return false;
     }
     try {
-      writer.store(block, bytes);
-      health.succeeded();
+      if (writer.store(block, bytes)) {
+        health.succeeded();
+      }
       return true;
     } catch (IOException e) {
       health.failed(e);

@@ -19,7 +19,8 @@
  *       becomes a {@code PendingRead}, which is state, not a parked thread.
  *   <li>A worker of {@code Fetcher} takes the fetch and {@code FetchRun} streams it from the
  *       source: whole blocks are stored ({@code BlockStore}: bytes, checksum, bits), and copied to
- *       each reader that waits for them, which is done as soon as its own bytes have come.
+ *       each reader that waits for them, which is done as soon as its own bytes have come. (One
+ *       without a buffer is only told, and takes them from the cache file.)
  *   <li>{@code Committer} makes it durable: data forced, then bitmap pages written, then forced.
  * </ol>
  *

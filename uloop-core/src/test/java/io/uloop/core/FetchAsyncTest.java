@@ -12,6 +12,7 @@ import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
 import java.nio.channels.ClosedChannelException;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import org.junit.jupiter.api.BeforeEach;
@@ -24,7 +25,7 @@ import org.junit.jupiter.api.io.TempDir;
 @Timeout(60)
 class FetchAsyncTest {
 
-  private static final int SIZE = 4 << 20;
+  private static final int SIZE = (4 << 20) + 777;
 
   @RegisterExtension final Guard guard = new Guard();
   @TempDir Path dir;
@@ -35,6 +36,7 @@ class FetchAsyncTest {
   @BeforeEach
   void fill() {
     TestSeed.random("FetchAsyncTest").nextBytes(image);
+    Arrays.fill(image, 2 << 20, 3 << 20, (byte) 0);
     source = new MemorySource(image);
   }
 
@@ -83,6 +85,44 @@ class FetchAsyncTest {
       assertThat(device.statistics().reads()).isEqualTo(1);
       assertThat(device.statistics().hits()).isZero();
       assertThat(device.statistics().bytesRead()).isEqualTo(300_000);
+    }
+  }
+
+  @Test
+  void endOfAnImageThatEndsWithinABlock_isThereAndSent() throws Exception {
+    try (CachedDevice device = builder().open()) {
+      fetch(device, SIZE - 100_000, 100_000).get();
+
+      assertThat(device.presentBytes(SIZE - 100_000, 100_000)).isEqualTo(100_000);
+      assertSent(device, SIZE - 100_000, 100_000);
+    }
+  }
+
+  @Test
+  void widenedFetchFails_isPlannedOnceMoreForItsOwnBlocks() throws Exception {
+    source.failNext(new IOException("a bad spot elsewhere"));
+    try (CachedDevice device = builder().fetchBytes(1 << 20).open()) {
+      fetch(device, 300_000, 100_000).get();
+
+      assertSent(device, 300_000, 100_000);
+      assertThat(device.presentBytes(0, 1)).isZero();
+    }
+  }
+
+  @Test
+  void backgroundFetchThatMakesRoom_isAwaitedAllTheSame() throws Exception {
+    source.parallelism(1).pieceBytes(4096);
+    source.hold();
+    try (CachedDevice device = builder().open()) {
+      device.prefetch(0, 1 << 20);
+      source.awaitHeld(1);
+      CompletableFuture<Void> fetched = fetch(device, 524_288, 131_072);
+      CompletableFuture<ByteBuffer> other = device.readAsync(3 << 20, ByteBuffer.allocate(4096));
+      source.release();
+
+      fetched.get();
+      other.get();
+      assertSent(device, 524_288, 131_072);
     }
   }
 
@@ -173,10 +213,20 @@ class FetchAsyncTest {
 
       assertThat(device.presentBytes(0, 100_000)).isZero();
       assertThat(device.fetchAsync(0, 100_000, failure -> {})).isFalse();
+      // Zeroes need no room, so they say nothing of it.
+      while (device.presentBytes(2 << 20, 65_536) < 65_536) {
+        device.read(2 << 20, ByteBuffer.allocate(65_536));
+      }
+      assertThat(device.fetchAsync(0, 100_000, failure -> {})).isFalse();
       ByteBuffer dst = ByteBuffer.allocate(100_000);
       device.read(0, dst);
       assertThat(dst.flip().mismatch(ByteBuffer.wrap(image, 0, 100_000))).isEqualTo(-1);
       faulty.heal();
+      while (device.presentBytes(0, 100_000) < 100_000) {
+        device.read(0, dst.clear());
+      }
+      fetch(device, 200_000, 100_000).get();
+      assertSent(device, 200_000, 100_000);
     }
   }
 }

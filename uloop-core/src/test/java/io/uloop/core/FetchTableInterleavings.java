@@ -101,7 +101,7 @@ public class FetchTableInterleavings {
 
     Fetch take() {
       try {
-        return table.take(0, TimeUnit.SECONDS);
+        return table.take(0, TimeUnit.SECONDS, false);
       } catch (InterruptedException e) {
         throw new IllegalStateException(e);
       }

@@ -59,7 +59,7 @@ class FetchTableReachTest {
   /** Takes the fetches that are queued, in the order in which workers would. */
   private List<String> taken() throws InterruptedException {
     List<String> taken = new ArrayList<>();
-    for (Fetch f; (f = table.take(0, TimeUnit.NANOSECONDS)) != null; ) {
+    for (Fetch f; (f = table.take(0, TimeUnit.NANOSECONDS, false)) != null; ) {
       taken.add(f.next + "-" + f.end + (f.background ? " later" : ""));
     }
     return taken;

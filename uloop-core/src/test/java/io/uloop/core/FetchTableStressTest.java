@@ -206,7 +206,7 @@ class FetchTableStressTest {
   private static void runFetches(
       FetchTable table, BlockStore store, AtomicIntegerArray owned, Random own) throws Exception {
     BlockStore.Writer writer = store.new Writer(64);
-    for (Fetch fetch; (fetch = table.take(10, TimeUnit.SECONDS)) != null; ) {
+    for (Fetch fetch; (fetch = table.take(10, TimeUnit.SECONDS, false)) != null; ) {
       List<Fetch.Part> touched = new ArrayList<>();
       boolean fails = own.nextInt(8) == 0;
       while (fetch.next < fetch.end && !fails && !table.isCancelled(fetch)) {

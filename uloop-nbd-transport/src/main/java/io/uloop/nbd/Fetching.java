@@ -16,6 +16,9 @@ final class Fetching implements ReadCompletion, Runnable {
   private final ReadPlan plan;
   private final EventLoop loop;
 
+  /** Whether the plan was told the end; the loop's. */
+  private boolean over;
+
   /** Written by the device before {@link EventLoop#execute}, read after it. */
   private @Nullable Throwable failure;
 
@@ -28,7 +31,15 @@ final class Fetching implements ReadCompletion, Runnable {
 
   /** Begins; false, with nothing done, if the device rather fills a buffer. */
   boolean start(BlockDevice device) {
-    return device.fetchAsync(offset, length, this);
+    try {
+      return device.fetchAsync(offset, length, this);
+    } catch (RuntimeException e) {
+      done(e); // It should have told the completion.
+      return true;
+    } catch (Error e) {
+      over = true; // The caller gives back what is charged; the completion may still come.
+      throw e;
+    }
   }
 
   @Override
@@ -40,6 +51,9 @@ final class Fetching implements ReadCompletion, Runnable {
   /** Takes the end over, on the loop. */
   @Override
   public void run() {
-    plan.fetched(this, failure);
+    if (!over) {
+      over = true;
+      plan.fetched(this, failure);
+    }
   }
 }

@@ -14,10 +14,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * A READ that is large, or of which something is missing.
  *
- * <p>With simple replies, or DF, it is answered in one piece: by a {@link Transfer} if all is
- * present, else by one piece. With chunks it is cut where the device's extents change: holes are
- * named instead of sent, long present runs are transferred, and the rest is got in pieces that are
- * answered as they arrive.
+ * <p>With simple replies, or DF, it is one part: present or missing. With chunks it is cut where
+ * the device's extents change: holes are named instead of sent, long present runs are transferred,
+ * and the rest is got in pieces that are answered as they arrive.
  *
  * <p>A piece that is large is a {@link Fetching} where the device offers it: when it has come it is
  * cut once more, and transferred. Else, and for what is then not there, it is a {@link Reading}.
@@ -57,6 +56,9 @@ final class ReadPlan extends Request implements Transfer.End {
   private final int length;
   private final boolean fragments;
   private int open = 1;
+
+  /** How many pieces the device has not given yet; the rest of what is open is on its way out. */
+  private int awaited;
 
   /** Whether the reply is in parts, so that its end is a chunk of its own. */
   private boolean parts;
@@ -111,22 +113,22 @@ final class ReadPlan extends Request implements Transfer.End {
    * Cuts a range into parts and joins neighbours. Short present runs count as missing: they are
    * copied. In what was fetched they are transferred, and short holes with them.
    */
-  private List<Part> cut(long from, int length, boolean fetched) throws IOException {
-    if (!fragments || length <= Transmission.COPY_BYTES) {
+  private List<Part> cut(long from, int bytes, boolean fetched) throws IOException {
+    if (!fragments || bytes <= Transmission.COPY_BYTES) {
       boolean present =
-          length > Transmission.COPY_BYTES && device.presentBytes(from, length) == length;
-      return List.of(new Part(present ? Kind.PRESENT : Kind.MISSING, from, length, fetched));
+          bytes > Transmission.COPY_BYTES && device.presentBytes(from, bytes) == bytes;
+      return List.of(new Part(present ? Kind.PRESENT : Kind.MISSING, from, bytes, fetched));
     }
     List<Part> plan = new ArrayList<>(1);
     long at = from;
-    long end = from + length;
+    long end = from + bytes;
     while (at < end) {
       for (Extent extent : device.extents(at, end - at)) {
         long upTo = Math.min(end, extent.range().end());
         long run = upTo - at;
         boolean worth = run >= WORTH_BYTES;
         Kind kind = Kind.MISSING;
-        if (extent.zero() && (worth || !fetched || !extent.present())) {
+        if (extent.zero() && (worth || !(fetched && extent.present()))) {
           kind = Kind.HOLE;
         } else if (extent.present() && (worth || fetched)) {
           kind = Kind.PRESENT;
@@ -196,6 +198,7 @@ final class ReadPlan extends Request implements Transfer.End {
       }
       case MISSING -> {
         open++;
+        awaited++;
         if (!mayFetch(part)
             || !new Fetching(this, owner.loop(), part.offset, bytes).start(device)) {
           new Reading(this, owner.loop(), style.dataHeaderBytes, part.offset, bytes).start(device);
@@ -221,21 +224,22 @@ final class ReadPlan extends Request implements Transfer.End {
   }
 
   private void send(Fetching piece, @Nullable Throwable failure) {
+    awaited--;
     List<Part> plan = List.of();
-    Throwable wrong = failure;
-    if (wrong == null && !answered && !owner.connection().closed()) {
-      try {
+    try {
+      if (answered || owner.connection().closed()) {
+        LOG.log(Level.DEBUG, "a fetched piece comes too late: offset={0}", piece.offset);
+      } else if (failure != null) {
+        failed(piece.offset, failure);
+      } else {
         plan = cut(piece.offset, piece.length, true);
-      } catch (IOException | RuntimeException e) {
-        wrong = e;
       }
+    } catch (IOException | RuntimeException e) {
+      failed(piece.offset, e);
+    } finally {
+      owner.inFlight().discharge(piece.length - missing(plan));
     }
-    long missing = missing(plan);
-    owner.inFlight().discharge(piece.length - missing);
-    if (wrong != null && !answered && !owner.connection().closed()) {
-      failed(piece.offset, wrong);
-    }
-    begin(plan, missing);
+    begin(plan, missing(plan));
     owner.loop().markDirty(owner.connection());
     through();
   }
@@ -250,6 +254,7 @@ final class ReadPlan extends Request implements Transfer.End {
   }
 
   private void take(Reading piece, @Nullable Throwable failure) {
+    awaited--;
     if (answered || owner.connection().closed()) {
       piece.release();
       owner.inFlight().discharge(piece.length);
@@ -320,7 +325,8 @@ final class ReadPlan extends Request implements Transfer.End {
 
   @Override
   void abandon() {
-    if (!answered && (style.chunked() || !transferring)) {
+    // What only has to go out is not failed: its client may still take it.
+    if (!answered && awaited > 0 && (style.chunked() || !transferring)) {
       answer(Errno.ESHUTDOWN, NO_TEXT);
       // What comes later is dropped; the request counts until then no more.
       owner.inFlight().forget(this);

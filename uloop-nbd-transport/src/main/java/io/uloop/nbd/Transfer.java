@@ -9,7 +9,7 @@ import java.nio.channels.WritableByteChannel;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A large range that was present when its length was announced, on its way to a client.
+ * A range, large as a rule, that was present when its length was announced, on its way to a client.
  *
  * <p>Normally the device sends it to the socket itself, without a copy through the JVM. Over TLS it
  * goes through one chunk at a time. What was evicted after the announcement is read again, one

@@ -51,6 +51,9 @@ class FetchedReadTest {
     SIMPLE + ",OFFERED",
     STRUCTURED + ",OFFERED",
     EXTENDED + ",OFFERED",
+    SIMPLE + ",IN_PART",
+    STRUCTURED + ",IN_PART",
+    EXTENDED + ",IN_PART",
     SIMPLE + ",IN_VAIN",
     STRUCTURED + ",IN_VAIN",
     EXTENDED + ",IN_VAIN"
@@ -66,7 +69,8 @@ class FetchedReadTest {
       device.absent(0, SIZE);
     }
     assertThat(callsOf("fetch")).isNotEmpty();
-    assertThat(callsOf("send").isEmpty()).isEqualTo(how == Fetches.IN_VAIN);
+    boolean sendsNone = how == Fetches.IN_VAIN || (how == Fetches.IN_PART && mode == SIMPLE);
+    assertThat(callsOf("send").isEmpty()).isEqualTo(sendsNone);
   }
 
   @Test
@@ -103,6 +107,26 @@ class FetchedReadTest {
 
     assertThat(client.error(0, 0, 4000, 300_000)).isEqualTo(EIO);
     ServerFixture.assertSame(client.read(4 << 20, 100_000), device.slice(4 << 20, 100_000));
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {SIMPLE, STRUCTURED, EXTENDED})
+  void deviceThrows_isAnsweredAndTheConnectionGoesOn(int mode) throws IOException {
+    device.absent(0, 4 << 20).fetches(Fetches.THROWS);
+    NbdTestClient client = go(mode);
+
+    assertThat(client.error(0, 0, 4000, 300_000)).isEqualTo(EIO);
+    ServerFixture.assertSame(client.read(4 << 20, 100_000), device.slice(4 << 20, 100_000));
+  }
+
+  @Test
+  void evictedAndThenFailingSimple_endsTheConnection() throws IOException {
+    device.absent(0, SIZE).evictingForGood();
+    NbdTestClient client = go(SIMPLE);
+    client.request(0, 0, 1, 0, 1 << 20);
+    client.receive(16 + 1000);
+
+    assertThat(client.isClosed()).isTrue();
   }
 
   @Test

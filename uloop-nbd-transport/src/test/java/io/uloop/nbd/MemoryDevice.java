@@ -46,6 +46,7 @@ final class MemoryDevice implements BlockDevice {
   private volatile CountDownLatch writeGate = new CountDownLatch(0);
   private volatile boolean closed;
   private volatile boolean evictBeforeTransfer;
+  private volatile boolean failAfterEviction;
   private volatile Fetches fetches = Fetches.NOT_OFFERED;
   private volatile Executor executor = Runnable::run;
 
@@ -54,7 +55,11 @@ final class MemoryDevice implements BlockDevice {
     NOT_OFFERED,
     OFFERED,
     /** What was fetched is not kept. */
-    IN_VAIN
+    IN_VAIN,
+    /** The first half is kept. */
+    IN_PART,
+    /** It fails at once. */
+    THROWS
   }
 
   MemoryDevice(int size) {
@@ -138,6 +143,12 @@ final class MemoryDevice implements BlockDevice {
     return this;
   }
 
+  /** As {@link #evictingBeforeTransfer}, and from then on all misses fail. */
+  MemoryDevice evictingForGood() {
+    failAfterEviction = true;
+    return evictingBeforeTransfer();
+  }
+
   @Override
   public long size() {
     return content.length;
@@ -200,11 +211,14 @@ final class MemoryDevice implements BlockDevice {
       return false;
     }
     called("fetch " + offset + " " + length);
+    if (fetches == Fetches.THROWS) {
+      throw new IllegalStateException("no fetches today");
+    }
     later(
         () -> {
           boolean fails = fails(offset, length);
-          if (!fails && fetches == Fetches.OFFERED) {
-            present(offset, offset + length);
+          if (!fails && fetches != Fetches.IN_VAIN) {
+            present(offset, offset + length / (fetches == Fetches.IN_PART ? 2 : 1));
           }
           completion.done(outcome(fails));
         });
@@ -245,6 +259,9 @@ final class MemoryDevice implements BlockDevice {
       evictBeforeTransfer = false;
       int sent = target.write(ByteBuffer.wrap(content, (int) offset, 1000));
       absent(0, content.length);
+      if (failAfterEviction) {
+        failing(0, content.length);
+      }
       return sent;
     }
     long there = presentBytes(offset, length);

@@ -180,6 +180,16 @@ class TlsTest {
   }
 
   @Test
+  void largeMiss_isReadIntoABuffer_asItIsEncipheredAnyway() throws Exception {
+    device.absent(0, SIZE).fetches(MemoryDevice.Fetches.OFFERED);
+    try (NbdServer server = start(true, false);
+        NbdTestClient client = upgrade(connect(server), null)) {
+      ServerFixture.assertSame(client.go(0, "disk").read(5, 300_000), device.slice(5, 300_000));
+      assertThat(device.calls()).isEmpty();
+    }
+  }
+
+  @Test
   void startTls_twiceOrWithData_isInvalid() throws Exception {
     try (NbdServer server = start(false, false)) {
       try (NbdTestClient client = over(connect(server)).hello()) {
