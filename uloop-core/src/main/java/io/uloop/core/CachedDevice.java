@@ -310,6 +310,7 @@ public final class CachedDevice implements BlockDevice {
     boolean offline;
     boolean releaseSourceWhenComplete = true;
     Duration commitInterval = Duration.ofMillis(900);
+    long commitBytes = 64 << 20;
     Duration sourceWait = Duration.ZERO;
     WhenDifferent whenDifferent = WhenDifferent.FAIL;
     Storage storage = new LocalStorage();
@@ -466,6 +467,11 @@ public final class CachedDevice implements BlockDevice {
 
     Builder storage(Storage storage) {
       this.storage = storage;
+      return this;
+    }
+
+    Builder commitBytes(long commitBytes) {
+      this.commitBytes = commitBytes;
       return this;
     }
 

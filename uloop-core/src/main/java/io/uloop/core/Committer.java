@@ -9,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
@@ -27,7 +28,12 @@ import org.jspecify.annotations.Nullable;
  * </ol>
  *
  * <p>Rounds are run by one thread, {@code uloop-commit-<name>}, at least once a second while there
- * is something to commit, and at once for {@link #flush}. Marking a block costs two flags.
+ * is something to commit, when much has been stored since the last, and at once for {@link #flush}.
+ * Marking a block costs two flags.
+ *
+ * <p>Much, as a force of hundreds of megabytes holds up who stores: ext4 gives blocks to them under
+ * the inode's lock, may have to read a block bitmap for that, and this waits behind all the data
+ * that it has just sent to the disk.
  *
  * <p><b>Failures.</b> If forcing data fails, it is unknown what reached the disk (and the kernel
  * may report it only once); so the bits of that round that are not yet on disk are withdrawn, and
@@ -50,9 +56,14 @@ final class Committer {
   private final PairFiles files;
   private final AfterCommit afterCommit;
   private final long intervalNanos;
+  private final long mostBytes;
   private final String name;
   private final ByteBuffer scratch = ByteBuffer.allocateDirect(PagedBits.PAGE_BYTES);
   private final AtomicBoolean dirty = new AtomicBoolean();
+
+  /** Bytes stored since the last round began. */
+  private final AtomicLong stored = new AtomicLong();
+
   private final ReentrantLock lock = new ReentrantLock();
   private final Condition roundEnded = lock.newCondition();
 
@@ -87,9 +98,12 @@ final class Committer {
    * Makes a committer that does nothing yet.
    *
    * @param intervalNanos the longest that a bit waits while all goes well
+   * @param mostBytes so much stored asks for a round
    * @param afterCommit run on the committer's thread after a round that went well
    */
-  Committer(PairFiles files, long intervalNanos, String name, AfterCommit afterCommit) {
+  Committer(
+      PairFiles files, long intervalNanos, long mostBytes, String name, AfterCommit afterCommit) {
+    this.mostBytes = mostBytes;
     this.afterCommit = afterCommit;
     this.files = files;
     this.intervalNanos = intervalNanos;
@@ -115,6 +129,14 @@ final class Committer {
   void markDirty() {
     if (!dirty.get() && dirty.compareAndSet(false, true)) {
       LockSupport.unpark(wakeable);
+    }
+  }
+
+  /** Takes note of bytes that were stored; any thread. */
+  void stored(long bytes) {
+    long now = stored.addAndGet(bytes);
+    if (now >= mostBytes && now - bytes < mostBytes) {
+      hurry();
     }
   }
 
@@ -186,6 +208,7 @@ final class Committer {
     BlockStore bits = java.util.Objects.requireNonNull(store);
     PagedBits flags = bits.dirtyPages();
     dirty.set(false);
+    stored.set(0);
     List<Integer> pages = new ArrayList<>();
     List<long[]> copies = new ArrayList<>();
     for (long page = 0; (page = flags.nextSet(page, flags.bits())) < flags.bits(); page++) {

@@ -65,7 +65,9 @@ final class Engine {
     this.source = new SourceSlot(open, settings.offline ? null : settings.opener, files.identity());
     this.releaseSourceWhenComplete = settings.releaseSourceWhenComplete;
     this.rotational = open != null && open.rotational();
-    this.committer = new Committer(files, settings.commitInterval.toNanos(), name, this::committed);
+    this.committer =
+        new Committer(
+            files, settings.commitInterval.toNanos(), settings.commitBytes, name, this::committed);
     this.store = new BlockStore(files, committer::markDirty);
     CacheHealth health = new CacheHealth(files.paths().cacheFile());
     // A source that is not open yet is taken to be like most.

@@ -200,6 +200,7 @@ final class MissPath implements FetchRun.Context {
     try {
       if (writer.store(block, bytes)) {
         health.succeeded();
+        committer.stored(bytes.remaining());
       }
       return true;
     } catch (IOException e) {
