@@ -83,11 +83,6 @@ class Uloop(System):
 SYSTEMS = {"nbdkit-curl-cache": NbdkitCurl, "nbdkit-curl-cache-readahead": NbdkitReadahead, "nbdkit-file": NbdkitFile,
            "qemu-file": QemuFile, "qemu-copy-on-read": QemuCor, "uloop": Uloop}
 
-def touch_memory(mib):
-    """Takes so much memory and gives it back: what a virtual machine's kernel has free, but has not got from its host (see KEEP_MEMORY_MIB)."""
-    if mib:
-        subprocess.run([sys.executable, "-c", "import mmap, sys; n = int(sys.argv[1]) << 20; m = mmap.mmap(-1, n); m[::4096] = bytes(n // 4096)", str(mib)], check=True)
-
 def run(cmd, timeout=300):
     t = time.time(); p = subprocess.run(cmd, capture_output=True, text=True, timeout=timeout)
     if p.returncode: raise RuntimeError(f"{cmd}: {p.stderr[-800:]}")
@@ -160,7 +155,6 @@ def main():
             else:
                 if warm: warm.stop(); warm = None
                 s = SYSTEMS[name](name, o.url); s.start()
-            touch_memory(int(os.environ.get("KEEP_MEMORY_MIB", "0")))
             c = s.cpu()
             try: r = f(s)
             except Exception as e: r = {"error": str(e)[-300:]}
