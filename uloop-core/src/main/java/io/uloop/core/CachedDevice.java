@@ -470,11 +470,6 @@ public final class CachedDevice implements BlockDevice {
       return this;
     }
 
-    Builder commitBytes(long commitBytes) {
-      this.commitBytes = commitBytes;
-      return this;
-    }
-
     Builder commitInterval(Duration commitInterval) {
       this.commitInterval = commitInterval;
       return this;

@@ -11,7 +11,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
-import org.jspecify.annotations.Nullable;
 
 /**
  * The threads that run fetches; as many as there is work for, up to the source's parallelism.
@@ -38,6 +37,10 @@ final class Fetcher {
 
   @GuardedBy("lock")
   private final Set<Thread> threads = new HashSet<>();
+
+  /** Whether the last thread that was to be started could not be; it is said once. */
+  @GuardedBy("lock")
+  private boolean refused;
 
   /**
    * Makes a pool without threads.
@@ -67,43 +70,30 @@ final class Fetcher {
    * @throws OutOfMemoryError if the system allows no thread, and no worker is there
    */
   void wake() {
-    for (Thread thread; (thread = nextWorker()) != null; ) {
-      try {
-        thread.start();
-      } catch (OutOfMemoryError e) { // also for want of anything else that a thread needs
-        if (!othersThan(thread)) {
-          throw e;
+    OutOfMemoryError refusal = null;
+    lock.lock();
+    try {
+      while (table.callsWorker(threads.size())) {
+        Thread thread = factory.newThread(this::work);
+        try {
+          thread.start();
+          threads.add(thread);
+          refused = false;
+        } catch (OutOfMemoryError e) { // also for want of anything else that a thread needs
+          table.workerIsLost();
+          if (threads.isEmpty()) {
+            throw e;
+          }
+          refusal = refused ? null : e;
+          refused = true;
+          break;
         }
-        LOG.log(Level.WARNING, "fetches have fewer threads than they could use", e);
-        return;
       }
-    }
-  }
-
-  /** Makes a worker that is to be started; null if none is wanted. */
-  private @Nullable Thread nextWorker() {
-    lock.lock();
-    try {
-      if (!table.callsWorker(threads.size())) {
-        return null;
-      }
-      Thread thread = factory.newThread(this::work);
-      threads.add(thread);
-      return thread;
     } finally {
       lock.unlock();
     }
-  }
-
-  /** Forgets a worker that was not started; tells whether there are others. */
-  private boolean othersThan(Thread thread) {
-    lock.lock();
-    try {
-      threads.remove(thread);
-      table.workerIsLost();
-      return !threads.isEmpty();
-    } finally {
-      lock.unlock();
+    if (refusal != null) {
+      LOG.log(Level.WARNING, "fetches have fewer threads than they could use", refusal);
     }
   }
 

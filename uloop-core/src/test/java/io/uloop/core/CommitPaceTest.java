@@ -36,14 +36,13 @@ class CommitPaceTest {
     byte[] image = new byte[SIZE];
     TestSeed.random("CommitPaceTest").nextBytes(image);
     CachePair pair = new CachePair(dir.resolve("c"), dir.resolve("b"));
-    try (CachedDevice device =
+    CachedDevice.Builder builder =
         CachedDevice.builder(new MemorySource(image))
             .pair(pair)
             .readAheadMaxBytes(0)
-            .commitInterval(Duration.ofHours(1))
-            .commitBytes(1 << 20)
-            .open()) {
-      device.flush();
+            .commitInterval(Duration.ofHours(1));
+    builder.commitBytes = 1 << 20;
+    try (CachedDevice device = builder.open()) {
       device.read(0, ByteBuffer.allocate(512 << 10));
       // The first round may come at once, as no other came before; so only what comes later tells.
       for (int begun = 1; begun <= 3; begun++) {

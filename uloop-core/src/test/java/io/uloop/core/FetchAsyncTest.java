@@ -110,7 +110,7 @@ class FetchAsyncTest {
   }
 
   @Test
-  void backgroundFetchThatMakesRoom_isAwaitedAllTheSame() throws Exception {
+  void ofABackgroundFetch_isAwaitedAsDemand() throws Exception {
     source.parallelism(1).pieceBytes(4096);
     source.hold();
     try (CachedDevice device = builder().open()) {

@@ -103,8 +103,10 @@ class FetcherTest {
     fetcher.wake();
     begun.take();
     want(5);
+    fetcher.wake();
     want(7);
     fetcher.wake();
+    assertThat(guard.warnings()).hasSize(1);
     goOn.countDown();
 
     assertThat(begun.take()).isEqualTo(5);

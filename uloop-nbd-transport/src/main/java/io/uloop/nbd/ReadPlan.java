@@ -214,17 +214,22 @@ final class ReadPlan extends Request implements Transfer.End {
         && !owner.connection().encrypted();
   }
 
-  /** Takes a piece that was fetched, or why not. */
-  void fetched(Fetching piece, @Nullable Throwable failure) {
+  /** Takes what came of a piece. */
+  void came(Piece piece, @Nullable Throwable failure) {
+    awaited--;
     try {
-      send(piece, failure);
+      if (piece instanceof Fetching fetched) {
+        send(fetched, failure);
+      } else {
+        take((Reading) piece, failure);
+      }
+      through();
     } catch (RuntimeException | Error e) {
       owner.connection().fail(e);
     }
   }
 
   private void send(Fetching piece, @Nullable Throwable failure) {
-    awaited--;
     List<Part> plan = List.of();
     try {
       if (answered || owner.connection().closed()) {
@@ -241,20 +246,9 @@ final class ReadPlan extends Request implements Transfer.End {
     }
     begin(plan, missing(plan));
     owner.loop().markDirty(owner.connection());
-    through();
-  }
-
-  /** Takes a piece that was read, or why not. */
-  void read(Reading piece, @Nullable Throwable failure) {
-    try {
-      take(piece, failure);
-    } catch (RuntimeException | Error e) {
-      owner.connection().fail(e);
-    }
   }
 
   private void take(Reading piece, @Nullable Throwable failure) {
-    awaited--;
     if (answered || owner.connection().closed()) {
       piece.release();
       owner.inFlight().discharge(piece.length);
@@ -269,7 +263,6 @@ final class ReadPlan extends Request implements Transfer.End {
       owner.inFlight().discharge(piece.length);
       failed(piece.offset, failure);
     }
-    through();
   }
 
   @Override
