@@ -34,8 +34,9 @@ import java.util.concurrent.CompletableFuture;
  * the completion runs.
  *
  * <p><b>Errors:</b> bounds are checked here, once: an {@link IndexOutOfBoundsException} names them.
- * After {@link #close} every method but the plain getters throws {@link
- * java.nio.channels.ClosedChannelException}.
+ * After {@link #close} every method that is declared to throw {@link
+ * java.nio.channels.ClosedChannelException} does so; of the others, nothing is present and hints
+ * are not heeded.
  *
  * @since 0.1
  */
@@ -74,8 +75,8 @@ public interface BlockDevice extends Closeable {
    * <p>Allocates nothing and takes no lock on a hit. May wait for local storage.
    *
    * @param offset the first byte
-   * @param dst as in {@link #read(long, ByteBuffer)}; untouched (position included) if this is
-   *     {@code false}
+   * @param dst as in {@link #read(long, ByteBuffer)}; if this is {@code false} its position is
+   *     where it was, and its content unspecified
    * @return whether the buffer was filled; {@code false} says to use one of the other reads
    * @throws IndexOutOfBoundsException if the range is not within the device
    * @throws java.nio.channels.ClosedChannelException if the device is closed

@@ -16,8 +16,9 @@ import org.jspecify.annotations.Nullable;
  * The fetching of all that is absent, under way.
  *
  * <p>Walks the image from its beginning and reads what is absent in the background, a few pieces at
- * a time; a reader's demand goes first. A source that is unavailable is asked again every few
- * seconds; any other failure ends the work.
+ * a time; a reader's demand goes first. A source that is unavailable, and a cache volume that is
+ * full or failing, is tried again every few seconds; any other failure ends the work. So does a
+ * bounded cache that would have to evict for more.
  *
  * <p><b>Threads:</b> any; one thread of its own, {@code uloop-fill-<name>}.
  *
@@ -27,6 +28,8 @@ public final class BackgroundFill {
 
   private static final int PIECE_BYTES = 1 << 20;
   private static final long RETRY_NANOS = TimeUnit.SECONDS.toNanos(3);
+  private static final long LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
+  private static final long MOST_CREDIT_NANOS = TimeUnit.SECONDS.toNanos(1);
 
   private final Geometry geometry;
   private final BlockStore store;
@@ -40,6 +43,14 @@ public final class BackgroundFill {
   private volatile boolean cancelled;
   private volatile boolean sourceDown;
   private volatile @Nullable Thread thread;
+
+  // The fill's own thread's.
+
+  /** Whether this walk had to wait for source or volume, so that another may come further. */
+  private boolean waitedInVain;
+
+  /** Whether more would have the cache evict something. */
+  private boolean full;
 
   BackgroundFill(
       Geometry geometry,
@@ -72,12 +83,16 @@ public final class BackgroundFill {
     try {
       long before;
       do {
-        // A round that adds nothing (the volume is full, the cache bounded) is the last one.
         before = store.presentBlocks();
+        waitedInVain = false;
         walk();
         slots.acquireUninterruptibly(fetches); // what is under way
         slots.release(fetches);
-      } while (!store.complete() && !stopped() && (sourceDown || store.presentBlocks() > before));
+        // Blocks may have been evicted behind the walk, or could not be stored.
+      } while (!store.complete()
+          && !stopped()
+          && !full
+          && (waitedInVain || sourceDown || store.presentBlocks() > before));
     } finally {
       ended.countDown();
     }
@@ -87,11 +102,10 @@ public final class BackgroundFill {
     return cancelled || failure.get() != null || deviceClosed.getAsBoolean();
   }
 
-  /** Goes through the image once. */
+  /** Goes through the image once, or until the cache is full. */
   private void walk() {
     long blocks = geometry.blocks();
-    long begun = System.nanoTime();
-    long bytes = 0;
+    long due = System.nanoTime();
     long block = 0;
     while ((block = store.present().nextClear(block, blocks)) < blocks && !stopped()) {
       long from = geometry.startOf(block);
@@ -100,17 +114,29 @@ public final class BackgroundFill {
           store.present().nextSet(block, Math.min(blocks, geometry.firstBlockAtOrAfter(gridEnd)));
       long to = geometry.endBefore(last);
       slots.acquireUninterruptibly();
-      if (sourceDown) {
+      if (sourceDown || misses.volumeIsFailing()) {
         sourceDown = false;
-        LockSupport.parkNanos(this, RETRY_NANOS);
+        waitedInVain = true;
+        pauseUntil(System.nanoTime() + RETRY_NANOS);
+      }
+      full = !misses.limitLeavesRoomFor(to - from);
+      if (full || stopped()) {
+        slots.release();
+        return;
       }
       fetch(from, (int) (to - from));
-      bytes += to - from;
-      long due = begun + (long) (bytes / (double) bytesPerSecond * 1e9);
-      for (long left; (left = due - System.nanoTime()) > 0 && !stopped(); ) {
-        LockSupport.parkNanos(this, left);
-      }
+      // What was not used of the rate, while there was something to wait for, is not made up for.
+      long earliest = System.nanoTime() - MOST_CREDIT_NANOS;
+      due = Math.max(due, earliest) + (long) ((to - from) / (double) bytesPerSecond * 1e9);
+      pauseUntil(due);
       block = last;
+    }
+  }
+
+  /** Waits; not for long once this is to stop, of which nobody but {@link #cancel} tells. */
+  private void pauseUntil(long nanoTime) {
+    for (long left; (left = nanoTime - System.nanoTime()) > 0 && !stopped(); ) {
+      LockSupport.parkNanos(this, Math.min(left, LOOK_NANOS));
     }
   }
 
@@ -141,7 +167,8 @@ public final class BackgroundFill {
   }
 
   /**
-   * Waits until all is present, or the work was cancelled or ended with the device.
+   * Waits until all is present, the limit of a bounded cache is near, or the work was cancelled or
+   * ended with the device.
    *
    * @return whether all was present when it ended
    * @throws InterruptedException if the thread is interrupted; the work goes on

@@ -51,6 +51,9 @@ final class BlockStore {
   /** Blocks that were present once and are not now: their place in the file need not be a hole. */
   private final PagedBits overwritten;
 
+  /** Has copies of blocks, which are dropped with them. */
+  private final @Nullable HotTier hot;
+
   private final Runnable onDirty;
 
   /** How often written data was lost, as it could not be forced. */
@@ -59,9 +62,10 @@ final class BlockStore {
   /**
    * Over an open pair.
    *
+   * @param hot where copies of its blocks are kept, if they are
    * @param onDirty told each time that bits have changed; must be cheap
    */
-  BlockStore(PairFiles files, Runnable onDirty) {
+  BlockStore(PairFiles files, @Nullable HotTier hot, Runnable onDirty) {
     this.files = files;
     this.geometry = files.geometry();
     this.data = new CacheData(files.cacheFile(), geometry.cacheFileBytes());
@@ -74,6 +78,7 @@ final class BlockStore {
     this.overwritten = new PagedBits(geometry.blocks());
     this.zeroes = new PagedBits(geometry.blocks());
     this.presentBlocks = new AtomicLong(present.count());
+    this.hot = hot;
     this.onDirty = onDirty;
   }
 
@@ -95,6 +100,11 @@ final class BlockStore {
 
   @Nullable Checksums checksums() {
     return checksums;
+  }
+
+  /** Whether the cache file was made with this store, so that what was never stored is a hole. */
+  boolean pristine() {
+    return files.pristine();
   }
 
   long presentBlocks() {
@@ -292,7 +302,7 @@ final class BlockStore {
     /**
      * Computes checksums, notices zeroes and finds the pieces to write; gives twice their count.
      */
-    private int look(long firstBlock, ByteBuffer bytes) throws IOException {
+    private int look(long firstBlock, ByteBuffer bytes) {
       if (sums != null) {
         sums.begin(firstBlock);
       }
@@ -330,9 +340,9 @@ final class BlockStore {
   }
 
   /** Whether a block need not be written to read as zeroes: the file was made by us, and empty. */
-  private boolean readsAsZeroes(long block, int length) throws IOException {
+  private boolean readsAsZeroes(long block, int length) {
     return (files.pristine() && !overwritten.get(block))
-        || data.isZero(geometry.startOf(block), length, ByteBuffer.allocate(length));
+        || data.isZero(geometry.startOf(block), ByteBuffer.allocate(length));
   }
 
   private void mark(long fromBlock, long toBlock) {
@@ -352,6 +362,9 @@ final class BlockStore {
     overwritten.set(fromBlock, toBlock);
     zeroes.clear(fromBlock, toBlock);
     presentBlocks.addAndGet(-present.clear(fromBlock, toBlock));
+    if (hot != null) {
+      hot.drop(fromBlock, toBlock);
+    }
     dirty(fromBlock, toBlock);
   }
 
@@ -407,7 +420,7 @@ final class BlockStore {
 
   /**
    * Makes the blocks of a bitmap page absent that are not durable, as their data could not be
-   * forced.
+   * forced; and those that were absent before and have their bit on disk still, of older data.
    *
    * @param page which page
    * @param durable the page as it is on disk
@@ -417,7 +430,9 @@ final class BlockStore {
     for (int word = 0; word < durable.length; word++) {
       for (int bit = 0; bit < Long.SIZE; bit++) {
         long block = first + word * 64L + bit;
-        if (block < geometry.blocks() && (durable[word] & 1L << bit) == 0 && present.get(block)) {
+        if (block < geometry.blocks()
+            && present.get(block)
+            && ((durable[word] & 1L << bit) == 0 || overwritten.get(block))) {
           clear(block, block + 1);
         }
       }

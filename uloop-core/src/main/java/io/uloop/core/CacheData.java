@@ -147,15 +147,22 @@ final class CacheData {
     }
   }
 
-  /** Whether a range, of one segment, holds nothing but zeroes. */
-  boolean isZero(long offset, int length, ByteBuffer scratch) throws IOException {
-    ByteBuffer segment = segment((int) (offset >> SEGMENT_SHIFT));
-    int within = (int) (offset & (SEGMENT_BYTES - 1));
-    // The first word tells most blocks apart; what it says of a fault is looked at below.
-    if (segment != null && length >= Long.BYTES && segment.getLong(within) != 0) {
+  /**
+   * Whether a range is known to hold nothing but zeroes; not if it cannot be read.
+   *
+   * <p>Read with read(2): a look at a hole through the mapping makes a file in memory allocate a
+   * page, and fault where there is none left.
+   *
+   * @param scratch a buffer of the range's length
+   */
+  boolean isZero(long offset, ByteBuffer scratch) {
+    int length = scratch.capacity();
+    try {
+      read(scratch.clear(), offset);
+    } catch (IOException e) {
+      LOG.log(Level.DEBUG, "taken not to be zero", e);
       return false;
     }
-    copy(offset, scratch, 0, length);
     return Zeroes.only(scratch, 0, length);
   }
 

@@ -217,11 +217,14 @@ public final class CachedDevice implements BlockDevice {
   @Override
   public void prefetch(long offset, long length) {
     geometry.check(offset, length);
-    misses.beginBackground(offset, offset + length);
+    misses.prefetch(offset, offset + length);
   }
 
   /**
    * Begins to fetch all that is absent, in the background and after all that readers wait for.
+   *
+   * <p>Pauses while the cache volume is full or failing; a bounded cache is filled up to where it
+   * would have to evict.
    *
    * @param bytesPerSecond the most to fetch per second; {@link Long#MAX_VALUE} for no limit
    * @param fetches how many fetches to run at once, one or more

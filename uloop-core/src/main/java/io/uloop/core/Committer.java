@@ -50,7 +50,7 @@ final class Committer {
      *
      * @param commit commits once more what has changed meanwhile
      */
-    void run(Evictor.Commit commit) throws IOException;
+    void run(Evictor.Commit commit);
   }
 
   private final PairFiles files;
@@ -231,6 +231,7 @@ final class Committer {
       for (int page : pages) {
         flags.set(page, page + 1);
       }
+      dirty.set(true);
       for (long page = 0; (page = flags.nextSet(page, flags.bits())) < flags.bits(); page++) {
         bits.withdraw((int) page, durable((int) page));
       }

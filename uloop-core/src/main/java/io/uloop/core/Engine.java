@@ -68,7 +68,8 @@ final class Engine {
     this.committer =
         new Committer(
             files, settings.commitInterval.toNanos(), settings.commitBytes, name, this::committed);
-    this.store = new BlockStore(files, committer::markDirty);
+    this.hot = settings.hotTierBytes == 0 ? null : new HotTier(geometry, settings.hotTierBytes);
+    this.store = new BlockStore(files, hot, committer::markDirty);
     CacheHealth health = new CacheHealth(files.paths().cacheFile());
     // A source that is not open yet is taken to be like most.
     int parallelism = open == null ? USUAL_PARALLELISM : open.parallelism();
@@ -88,14 +89,11 @@ final class Engine {
             new FetchPlanner.Shape(fetchUnit, most, most, unit / 4),
             Math.max(1, Math.min(parallelism, MOST_FETCHES)));
     ReaderGate gate = null;
-    SendingRanges sending = null;
     if (settings.maxCacheBytes == Long.MAX_VALUE) {
       this.evictor = null;
     } else {
       gate = new ReaderGate();
-      sending = new SendingRanges();
-      this.evictor =
-          new Evictor(store, table, gate, sending, counters, settings.maxCacheBytes, unit);
+      this.evictor = new Evictor(store, table, gate, counters, settings.maxCacheBytes, unit);
     }
     this.misses =
         new MissPath(
@@ -113,8 +111,7 @@ final class Engine {
     ReadAhead readAhead =
         new ReadAhead(
             geometry.sizeBytes(), farthestAhead, misses::beginBackground, table::linkIsSlow);
-    this.hot = settings.hotTierBytes == 0 ? null : new HotTier(geometry, settings.hotTierBytes);
-    this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor, sending);
+    this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor);
     misses.connect(fetcher, hits, readAhead);
   }
 
@@ -219,7 +216,7 @@ final class Engine {
   }
 
   /** After a commit that went well: a full cache is cut back, a complete image needs no source. */
-  private void committed(Evictor.Commit commit) throws IOException {
+  private void committed(Evictor.Commit commit) {
     if (evictor != null) {
       evictor.run(commit);
     } else if (releaseSourceWhenComplete && store.complete() && source.canReopen() && !closed) {
@@ -227,7 +224,11 @@ final class Engine {
         return; // a block that is yet to be verified may have to be fetched again
       }
       LOG.log(Level.INFO, "{0}: complete; the source is let go", files.paths().cacheFile());
-      source.release();
+      try {
+        source.release();
+      } catch (IOException e) {
+        LOG.log(Level.WARNING, "{0}: {1}", files.paths().cacheFile(), e.getMessage());
+      }
     }
   }
 
@@ -252,7 +253,15 @@ final class Engine {
       left.later().forEach(Runnable::run);
       left.aborts().forEach(Runnable::run);
       attempt(failures, source::close);
-      attempt(failures, () -> fetcher.awaitEnd(CLOSE_SECONDS, TimeUnit.SECONDS));
+      // One that is late stores nothing any more, so what is there is as durable as ever.
+      if (!fetcher.awaitEnd(CLOSE_SECONDS, TimeUnit.SECONDS, source::isOpening)) {
+        LOG.log(
+            Level.WARNING,
+            "{0}: fetches did not end within {1} s; {2} is not waited for",
+            files.paths().cacheFile(),
+            CLOSE_SECONDS,
+            source.identity().uri());
+      }
       attempt(failures, committer::flush);
       committer.close();
       if (hot != null) {

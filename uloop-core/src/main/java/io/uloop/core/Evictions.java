@@ -49,8 +49,13 @@ final class Evictions {
   }
 
   boolean has(long block) {
+    return after(block) > block;
+  }
+
+  /** Gives the end of the eviction that a block is in, or the block itself if it is in none. */
+  long after(long block) {
     Map.Entry<Long, Eviction> entry = byStart.floorEntry(block);
-    return entry != null && block < entry.getValue().to;
+    return entry == null ? block : Math.max(block, entry.getValue().to);
   }
 
   /** Gives the first block from here on that is being evicted, or the limit. */

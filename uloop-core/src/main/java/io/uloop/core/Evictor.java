@@ -22,11 +22,12 @@ import java.util.concurrent.atomic.AtomicLong;
  *   <li>bits cleared in memory, and the regions kept from being fetched ({@link FetchTable#evict});
  *   <li>bits cleared durably (a commit);
  *   <li>readers that might have seen the bits have left ({@link ReaderGate});
- *   <li>holes punched; the regions may be fetched again. One that is being sent to a channel just
- *       now ({@link SendingRanges}) keeps its bytes until another time.
+ *   <li>holes punched; the regions may be fetched again.
  * </ol>
  *
- * A crash after any step leaves at worst blocks without bits.
+ * A crash after any step leaves at worst blocks without bits, and so does a punch that fails. The
+ * bytes of such blocks count all the same: so the first time that there is something to do, and
+ * when evicting did not help, whatever is absent is punched ({@link #sweep}).
  *
  * <p><b>Threads:</b> {@link #used}, {@link #stored} and {@link #mayStore} any; {@link #run} the
  * committer's only.
@@ -36,6 +37,9 @@ final class Evictor {
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
   private static final int MAX_BATCH = 1024;
 
+  /** So many blocks are kept from being fetched at most while a hole is punched. */
+  private static final long MAX_SWEPT_BLOCKS = 1 << 18;
+
   /** What an eviction needs of the committer. */
   interface Commit {
     void run() throws IOException;
@@ -44,7 +48,6 @@ final class Evictor {
   private final BlockStore store;
   private final FetchTable table;
   private final ReaderGate gate;
-  private final SendingRanges sending;
   private final Counters counters;
   private final long limitBytes;
   private final long regionBlocks;
@@ -58,8 +61,11 @@ final class Evictor {
 
   private long hand;
 
-  /** Regions that are absent and not punched, as they were being sent. */
-  private final List<long[]> postponed = new ArrayList<>();
+  /** Whether blocks that are absent may have bytes in the file. */
+  private boolean unswept;
+
+  /** Whether the last eviction failed; it is said once. */
+  private boolean failing;
 
   /**
    * Makes an evictor.
@@ -71,7 +77,6 @@ final class Evictor {
       BlockStore store,
       FetchTable table,
       ReaderGate gate,
-      SendingRanges sending,
       Counters counters,
       long limitBytes,
       long regionBlocks)
@@ -79,12 +84,12 @@ final class Evictor {
     this.store = store;
     this.table = table;
     this.gate = gate;
-    this.sending = sending;
     this.counters = counters;
     this.limitBytes = limitBytes;
     this.regionBlocks = regionBlocks;
     this.recentlyUsed =
         new PagedBits((store.geometry().blocks() + regionBlocks - 1) / regionBlocks);
+    this.unswept = !store.pristine();
     allocated.set(store.data().allocatedBytes());
   }
 
@@ -104,6 +109,11 @@ final class Evictor {
       refused = true;
     }
     return fits;
+  }
+
+  /** Whether so many bytes more can be stored without evicting something for them. */
+  boolean leavesRoomFor(long bytes) {
+    return allocated.get() + bytes <= highMark();
   }
 
   /** Notes that so many bytes were stored. */
@@ -126,16 +136,31 @@ final class Evictor {
   }
 
   /**
-   * Evicts down to the low mark, if the high mark is passed.
+   * Evicts down to the low mark, if the high mark is passed. A failure is logged, and tried again
+   * with the next round.
    *
    * @param commit makes the cleared bits durable
    */
-  void run(Commit commit) throws IOException {
+  void run(Commit commit) {
     if (!wanted()) {
       return;
     }
     refused = false;
-    evict(postponedBefore(), commit);
+    try {
+      cutBack(commit);
+      failing = false;
+    } catch (IOException e) {
+      refused = true;
+      unswept = true;
+      LOG.log(failing ? Level.DEBUG : Level.WARNING, "eviction failed: {0}", e.getMessage());
+      failing = true;
+    }
+  }
+
+  private void cutBack(Commit commit) throws IOException {
+    if (unswept) {
+      sweep(commit);
+    }
     allocated.set(store.data().allocatedBytes());
     int fruitless = 0;
     while (allocated.get() > lowMark() && fruitless < 2) {
@@ -145,25 +170,43 @@ final class Evictor {
         continue;
       }
       evict(batch, commit);
+      for (long[] region : batch) {
+        counters.evictedBytes.add((region[1] - region[0]) * store.geometry().blockSizeBytes());
+      }
       long now = store.data().allocatedBytes();
       fruitless = now < allocated.get() ? 0 : fruitless + 1;
       allocated.set(now);
     }
+    // If that was not enough, what was made absent otherwise (its bytes were wrong) has bytes too.
+    unswept = allocated.get() > lowMark();
   }
 
-  /** What was postponed and can be done now; what has been fetched again is as any other region. */
-  private List<long[]> postponedBefore() {
+  /** Punches what is absent and not on its way. */
+  private void sweep(Commit commit) throws IOException {
+    long blocks = store.geometry().blocks();
     List<long[]> batch = new ArrayList<>();
-    for (long[] region : List.copyOf(postponed)) {
-      boolean absent = store.present().nextSet(region[0], region[1]) == region[1];
-      if (absent && !sending.overlaps(region[0], region[1]) && table.evict(region[0], region[1])) {
-        batch.add(region);
-        postponed.remove(region);
-      } else if (!absent) {
-        postponed.remove(region);
+    unswept = false;
+    for (long from = 0; (from = store.present().nextClear(from, blocks)) < blocks; ) {
+      long to = store.present().nextSet(from, Math.min(blocks, from + MAX_SWEPT_BLOCKS));
+      take(batch, from, to);
+      from = to;
+      if (batch.size() >= MAX_BATCH) {
+        evict(batch, commit);
+        batch = new ArrayList<>();
       }
     }
-    return batch;
+    evict(batch, commit);
+  }
+
+  /** Takes a run that is absent, or what of it is not on its way. */
+  private void take(List<long[]> batch, long from, long to) {
+    if (table.evict(from, to)) {
+      batch.add(new long[] {from, to});
+    } else if (to - from > regionBlocks) {
+      long middle = from + (to - from) / 2;
+      take(batch, from, middle);
+      take(batch, middle, to);
+    }
   }
 
   /** Takes regions for about so many bytes, as the hand finds them, and makes them absent. */
@@ -206,14 +249,9 @@ final class Evictor {
       commit.run();
       gate.awaitReaders();
       for (long[] region : batch) {
-        if (sending.overlaps(region[0], region[1])) {
-          postponed.add(region);
-          continue;
-        }
         long start = geometry.startOf(region[0]);
         long length = geometry.startOf(region[1]) - start;
         store.data().punch(start, length);
-        counters.evictedBytes.add(length);
       }
     } finally {
       // After a failure too: the blocks are absent, their bytes still there, which harms nobody.
@@ -221,7 +259,7 @@ final class Evictor {
         for (Runnable later : table.evicted(region[0])) {
           try {
             later.run();
-          } catch (RuntimeException e) {
+          } catch (RuntimeException | Error e) {
             LOG.log(Level.WARNING, "a read that waited for an eviction failed", e);
           }
         }

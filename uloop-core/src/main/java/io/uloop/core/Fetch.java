@@ -39,8 +39,8 @@ final class Fetch {
   final boolean narrow;
 
   /**
-   * Whether it is to stop between two blocks, unless somebody has come to wait for it or there is
-   * room for demand by then.
+   * Whether it is to stop where it is, unless somebody has come to wait for it or there is room for
+   * demand by then.
    */
   boolean cancelled;
 

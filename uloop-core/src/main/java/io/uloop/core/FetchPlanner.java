@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.core;
 
+import java.util.ArrayDeque;
+
 /**
  * Decides which blocks are fetched together, and puts the fetches into flight and into the queue.
  *
@@ -12,6 +14,12 @@ package io.uloop.core;
  */
 final class FetchPlanner {
 
+  /** So many background fetches are queued at most for what was wished for. */
+  private static final int MOST_WISHED = 64;
+
+  /** A wish more than that is not taken. */
+  private static final int MOST_WISHES = 1024;
+
   /** How planning is done; all in blocks. */
   record Shape(FetchUnit unit, long maxFetch, long maxBackground, long bridge) {}
 
@@ -20,6 +28,9 @@ final class FetchPlanner {
   private final FetchesInFlight inFlight;
   private final FetchQueue queue;
   private final Evictions evicting;
+
+  /** Ranges, from and to, that were wished for and are not in flight yet. */
+  private final ArrayDeque<long[]> wishes = new ArrayDeque<>();
 
   FetchPlanner(
       BlockStore store,
@@ -41,12 +52,12 @@ final class FetchPlanner {
    * @param to the end of what is asked for
    */
   void begin(long block, long to, FetchTable.Want want) {
-    boolean exact = want == FetchTable.Want.EXACT;
+    boolean exact = want.exact;
     long unit = shape.unit.blocks();
     long reach = want == FetchTable.Want.DEMAND ? shape.unit.reach(block) : unit;
     long[] run = gap(block, to, exact, Math.min(reach, shape.maxFetch));
-    begin(run, exact, want == FetchTable.Want.BACKGROUND);
-    if (reach > unit && !queue.hasBackground()) { // or what is asked for piles up
+    begin(run, exact, want.background);
+    if (reach > unit && queue.queuedBackground() == 0) { // or what is asked for piles up
       long start = absentFrom(run[0], block - block % reach);
       if (start < run[0]) {
         begin(new long[] {start, run[0]}, false, true);
@@ -67,9 +78,12 @@ final class FetchPlanner {
     long begun = 0;
     for (long block = from; block < to; ) {
       long absent = store.present().nextClear(block, to);
-      Fetch fetch = absent < to ? inFlight.covering(absent) : null;
-      if (fetch != null || absent == to || evicting.has(absent)) {
-        block = fetch != null ? fetch.end : absent + 1;
+      if (absent == to) {
+        break;
+      }
+      Fetch fetch = inFlight.covering(absent);
+      block = fetch != null ? fetch.end : evicting.after(absent);
+      if (block > absent) {
         continue;
       }
       long end = Math.min(store.present().nextSet(absent, to), inFlight.next(absent, to));
@@ -79,6 +93,35 @@ final class FetchPlanner {
       block = end;
     }
     return begun;
+  }
+
+  /** Takes a wish for a range, a hint, and begins what has room in the queue. */
+  void wish(long from, long to) {
+    if (from < to && wishes.size() < MOST_WISHES) {
+      wishes.add(new long[] {from, to});
+    }
+    beginWishes();
+  }
+
+  void dropWishes() {
+    wishes.clear();
+  }
+
+  /** Begins background fetches for what was wished for, as far as there is room in the queue. */
+  void beginWishes() {
+    for (int room; (room = MOST_WISHED - queue.queuedBackground()) > 0; ) {
+      long[] wish = wishes.peek();
+      if (wish == null) {
+        return;
+      }
+      wish[0] = store.present().nextClear(wish[0], wish[1]);
+      long end = Math.min(wish[1], wish[0] + room * shape.maxBackground);
+      beginBackground(wish[0], end);
+      wish[0] = end;
+      if (end == wish[1]) {
+        wishes.remove();
+      }
+    }
   }
 
   /**

@@ -78,9 +78,9 @@ final class FetchQueue {
     return background.size() + runningBackground;
   }
 
-  /** Tells whether background work waits for a worker. */
-  boolean hasBackground() {
-    return !background.isEmpty();
+  /** Gives how many background fetches wait for a worker. */
+  int queuedBackground() {
+    return background.size();
   }
 
   /**

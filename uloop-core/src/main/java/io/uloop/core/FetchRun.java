@@ -147,8 +147,8 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
     counters.bytesFetched.add(piece.remaining());
     take(piece);
     ownNanos += System.nanoTime() - came;
-    // What has come is kept, so the end comes between two blocks, or the half one would be lost.
-    if (staging.position() == 0 && position < expectedEnd && table.isCancelled(fetch)) {
+    // Of what has come, a part of a block at most is lost.
+    if (position < expectedEnd && table.isCancelled(fetch)) {
       throw new Cancelled();
     }
   }
@@ -235,7 +235,7 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
               .position(base + (int) (partStart - start));
       try {
         part.read().copy(share, partStart);
-      } catch (RuntimeException e) {
+      } catch (RuntimeException | Error e) {
         part.read().fail(e); // it changed the buffer it lent; the others are not to blame
       }
       if (part.to() <= to) {

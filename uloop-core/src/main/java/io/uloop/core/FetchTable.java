@@ -56,11 +56,21 @@ final class FetchTable {
   /** What for, and how much more than what is missing. */
   enum Want {
     /** A reader waits: widened to the grid. */
-    DEMAND,
+    DEMAND(false, false),
     /** A reader waits, and no more is asked for than it needs. */
-    EXACT,
+    EXACT(true, false),
     /** Nobody waits: after all that somebody waits for. */
-    BACKGROUND
+    BACKGROUND(false, true),
+    /** Nobody waits, and no more is asked for than is wanted. */
+    BACKGROUND_EXACT(true, true);
+
+    final boolean exact;
+    final boolean background;
+
+    Want(boolean exact, boolean background) {
+      this.exact = exact;
+      this.background = background;
+    }
   }
 
   /** What a reader's planning came to. */
@@ -107,7 +117,7 @@ final class FetchTable {
         Fetch fetch = inFlight.covering(block);
         if (fetch == null) {
           planner.begin(block, to, want);
-          if (want != Want.BACKGROUND) {
+          if (!want.background) {
             makeRoom();
           }
           fetch = Objects.requireNonNull(inFlight.covering(block));
@@ -118,7 +128,7 @@ final class FetchTable {
         long partEnd = Math.min(to, fetch.end);
         read.addPart();
         fetch.parts.add(new Fetch.Part(read, block, partEnd));
-        if (want != Want.BACKGROUND && queue.raise(fetch)) {
+        if (!want.background && queue.raise(fetch)) {
           makeRoom();
         }
         block = partEnd;
@@ -155,6 +165,22 @@ final class FetchTable {
       long begun = queue.closed() ? 0 : planner.beginBackground(from, to);
       assert inFlight.fits(queue);
       return begun;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Begins background fetches for what is absent in a range, the rest of it when workers have come
+   * so far.
+   */
+  void prefetch(long from, long to) {
+    lock.lock();
+    try {
+      if (!queue.closed()) {
+        planner.wish(from, to);
+      }
+      assert inFlight.fits(queue);
     } finally {
       lock.unlock();
     }
@@ -199,6 +225,9 @@ final class FetchTable {
   @Nullable Fetch take(long timeout, TimeUnit timeUnit, boolean comes) throws InterruptedException {
     lock.lock();
     try {
+      if (!queue.closed()) {
+        planner.beginWishes();
+      }
       return queue.take(timeUnit.toNanos(timeout), comes);
     } finally {
       lock.unlock();
@@ -278,13 +307,19 @@ final class FetchTable {
     }
   }
 
-  /** Makes a block absent whose bytes turned out wrong, unless it is being fetched already. */
+  /**
+   * Makes a block absent whose bytes turned out wrong, unless it is being fetched already.
+   *
+   * <p>One that is ready may be within a fetch all the same, that goes over it for what is behind.
+   * Such a fetch stores it again if it comes by, or did so a moment ago, which is then for nothing.
+   */
   boolean heal(long block, boolean evenIfReady) {
     lock.lock();
     try {
-      if (inFlight.covering(block) != null
-          || !store.present().get(block)
-          || (!evenIfReady && store.isReady(block, block + 1))) {
+      boolean isReady = store.isReady(block, block + 1);
+      if (isReady
+          ? !evenIfReady
+          : inFlight.covering(block) != null || !store.present().get(block)) {
         return false;
       }
       store.clear(block, block + 1);
@@ -310,6 +345,7 @@ final class FetchTable {
   void cancelBackground() {
     lock.lock();
     try {
+      planner.dropWishes();
       for (Fetch fetch : queue.dropBackground()) {
         inFlight.remove(fetch);
       }
@@ -319,7 +355,8 @@ final class FetchTable {
   }
 
   /**
-   * Makes blocks absent for the evictor and keeps them from being fetched until {@link #evicted}.
+   * Makes blocks absent for the evictor, those that are not, and keeps them from being fetched
+   * until {@link #evicted}.
    *
    * @return false if one of them is in flight or the table is closed; nothing was done
    */
@@ -330,7 +367,9 @@ final class FetchTable {
         return false;
       }
       evicting.begin(from, to);
-      store.clear(from, to);
+      if (store.present().nextSet(from, to) < to) {
+        store.clear(from, to);
+      }
       return true;
     } finally {
       lock.unlock();

@@ -2,7 +2,6 @@
 package io.uloop.core;
 
 import com.google.errorprone.annotations.concurrent.GuardedBy;
-import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.util.HashSet;
 import java.util.Set;
@@ -11,6 +10,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Predicate;
 
 /**
  * The threads that run fetches; as many as there is work for, up to the source's parallelism.
@@ -23,6 +23,7 @@ final class Fetcher {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
   private static final long IDLE_SECONDS = 20;
+  private static final long LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(50);
 
   /** Runs one fetch to its end, whatever that is. */
   interface Runner {
@@ -108,46 +109,78 @@ final class Fetcher {
 
   private void work() {
     boolean comes = true;
+    boolean leaves = false;
     try {
       Runner runner = newRunner();
-      for (Fetch fetch; (fetch = table.take(IDLE_SECONDS, TimeUnit.SECONDS, comes)) != null; ) {
+      while (!leaves) {
+        for (Fetch fetch; (fetch = table.take(IDLE_SECONDS, TimeUnit.SECONDS, comes)) != null; ) {
+          comes = false;
+          runner.run(fetch);
+        }
         comes = false;
-        runner.run(fetch);
+        leaves = leave(false);
       }
     } catch (InterruptedException e) {
       LOG.log(Level.WARNING, "a fetch worker was interrupted and ends", e);
     } finally {
-      lock.lock();
-      try {
-        threads.remove(Thread.currentThread());
-        ended.signalAll();
-      } finally {
-        lock.unlock();
+      if (!leaves) {
+        leave(true);
       }
-      wake(); // work that came between the last look and the end
     }
   }
 
-  /** Waits until all workers have ended; the table must be closed. */
-  void awaitEnd(long timeout, TimeUnit unit) throws IOException {
+  /**
+   * Ends this worker, and starts another if work came just now.
+   *
+   * @param whatever whether it ends also if that one cannot be started
+   * @return whether it ends
+   */
+  private boolean leave(boolean whatever) {
+    lock.lock();
+    try {
+      threads.remove(Thread.currentThread());
+      try {
+        wake();
+      } catch (OutOfMemoryError e) {
+        if (!whatever) {
+          threads.add(Thread.currentThread());
+          return false;
+        }
+        LOG.log(Level.WARNING, "no thread for the fetches that are left", e);
+      }
+      ended.signalAll();
+      return true;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /**
+   * Waits until all workers have ended; the table must be closed.
+   *
+   * @param harmless those that need not be waited for, as they are where they store nothing
+   * @return whether they have
+   */
+  boolean awaitEnd(long timeout, TimeUnit unit, Predicate<Thread> harmless) {
     boolean interrupted = false;
     lock.lock();
     try {
       long nanos = unit.toNanos(timeout);
-      while (!threads.isEmpty()) {
+      while (!threads.stream().allMatch(harmless)) {
         if (threads.contains(Thread.currentThread())) {
-          return; // closed from a completion: that worker ends after us
+          return true; // closed from a completion: that worker ends after us
         }
         if (nanos <= 0) {
-          throw new IOException(
-              threads.size() + " fetches did not end within " + timeout + " " + unit);
+          return false;
         }
         try {
-          nanos = ended.awaitNanos(nanos);
+          // Nobody signals that one has become harmless.
+          nanos -= LOOK_NANOS - ended.awaitNanos(Math.min(LOOK_NANOS, nanos));
         } catch (InterruptedException e) {
           interrupted = true;
         }
       }
+      return true;
     } finally {
       lock.unlock();
       if (interrupted) {

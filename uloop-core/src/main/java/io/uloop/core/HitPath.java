@@ -53,8 +53,7 @@ final class HitPath {
 
   private final @Nullable Evictor evictor;
 
-  /** Null unless the cache is bounded. */
-  private final @Nullable SendingRanges sending;
+  private final SendBuffers sendBuffers = new SendBuffers();
 
   HitPath(
       BlockStore store,
@@ -64,8 +63,7 @@ final class HitPath {
       CacheHealth health,
       @Nullable HotTier hot,
       @Nullable ReaderGate gate,
-      @Nullable Evictor evictor,
-      @Nullable SendingRanges sending) {
+      @Nullable Evictor evictor) {
     this.geometry = store.geometry();
     this.store = store;
     this.table = table;
@@ -76,7 +74,6 @@ final class HitPath {
     this.hot = hot;
     this.gate = gate;
     this.evictor = evictor;
-    this.sending = sending;
   }
 
   /** Fills the buffer if all is present and right; the range is within the device, not empty. */
@@ -84,20 +81,25 @@ final class HitPath {
     int length = dst.remaining();
     long from = geometry.blockOf(offset);
     long to = geometry.blockOf(offset + length - 1) + 1;
+    if (!take(offset, dst, length, from, to)) {
+      return false;
+    }
+    hit(offset, length, from, to);
+    return true;
+  }
+
+  private boolean take(long offset, ByteBuffer dst, int length, long from, long to)
+      throws IOException {
     if (!store.isReady(from, to) && !verified(from, to)) {
       return false;
     }
     long entered = enter();
     try {
       // Evicted since? Once inside the gate, what is ready stays readable.
-      if ((gate != null && !store.isReady(from, to)) || !copied(offset, dst, length, from, to)) {
-        return false;
-      }
+      return (gate == null || store.isReady(from, to)) && copied(offset, dst, length, from, to);
     } finally {
       leave(entered);
     }
-    hit(offset, length, from, to);
-    return true;
   }
 
   private boolean copied(long offset, ByteBuffer dst, int length, long from, long to)
@@ -108,7 +110,7 @@ final class HitPath {
         store.copy(offset, dst, position, length);
       } else if (!hot.copy(offset, dst, position, length)) {
         store.copy(offset, dst, position, length);
-        hot.sighted(from, store.data());
+        hot.sighted(from, store);
       }
       dst.position(position + length);
       return true;
@@ -253,19 +255,40 @@ final class HitPath {
 
   /** As {@link #transferTo}, but not counted: the read was, when it began to wait. */
   long transferFetched(long offset, long length, WritableByteChannel target) throws IOException {
-    // Not through the gate: the target may keep us for ever, and the evictor must not wait for it.
-    long @Nullable [] range =
-        sending == null
-            ? null
-            : sending.begin(
-                geometry.blockOf(offset), geometry.firstBlockAtOrAfter(offset + length));
+    long there = presentBytes(offset, length);
+    if (there == 0) {
+      return 0;
+    }
+    return gate == null ? send(offset, there, target) : sendCopies(offset, there, target);
+  }
+
+  /**
+   * Sends present bytes that may be evicted, through memory of our own.
+   *
+   * <p>Not straight from the cache file: what the kernel has queued are the pages themselves, for
+   * as long as the other end does not read, and a hole punched meanwhile makes zeroes of them. Nor
+   * through the gate: the target may keep us for ever, and the evictor must not wait for it.
+   */
+  private long sendCopies(long offset, long length, WritableByteChannel target) throws IOException {
+    ByteBuffer buffer = sendBuffers.take();
     try {
-      long there = presentBytes(offset, length);
-      return there == 0 ? 0 : send(offset, there, target);
-    } finally {
-      if (sending != null && range != null) {
-        sending.end(range);
+      long sent = 0;
+      while (sent < length) {
+        long at = offset + sent;
+        int n = (int) Math.min(buffer.capacity(), length - sent);
+        long from = geometry.blockOf(at);
+        long to = geometry.blockOf(at + n - 1) + 1;
+        if (!take(at, buffer.clear().limit(n), n, from, to)) {
+          break;
+        }
+        sent += target.write(buffer.flip());
+        if (buffer.hasRemaining()) {
+          break;
+        }
       }
+      return sent;
+    } finally {
+      sendBuffers.give(buffer);
     }
   }
 
@@ -307,7 +330,7 @@ final class HitPath {
     long to = geometry.blockOf(offset + length - 1) + 1;
     long end = store.nextNotReady(from, to);
     if (end < to && store.present().get(end)) {
-      verifySome(end, to);
+      verifySome(end, store.present().nextClear(end, to));
       end = store.nextNotReady(from, to);
     }
     return end == to ? length : Math.max(0, geometry.startOf(end) - offset);

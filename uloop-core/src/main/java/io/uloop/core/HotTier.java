@@ -6,9 +6,12 @@ import com.github.benmanes.caffeine.cache.Caffeine;
 import com.github.benmanes.caffeine.cache.RemovalCause;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.PooledByteBufAllocator;
+import io.netty.util.internal.PlatformDependent;
+import java.lang.System.Logger.Level;
 import java.lang.invoke.MethodHandles;
 import java.lang.invoke.VarHandle;
 import java.nio.ByteBuffer;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import org.jspecify.annotations.Nullable;
 
@@ -24,10 +27,19 @@ import org.jspecify.annotations.Nullable;
  * memory is Netty's, pooled and direct. A copy is counted: one for being in the tier, one for each
  * reader that copies from it; the last one to let go frees it.
  *
+ * <p>A copy is dropped when its block is made absent, as its bytes may have been why. Who takes a
+ * copy notes {@link #drops} first, then sees that the block is ready, and looks at {@link #drops}
+ * again when the copy can be found: a block is made unready first, then counted, then dropped.
+ *
+ * <p>No more than half of the memory that direct buffers may have is taken, and no more at all once
+ * it was refused: that memory is needed elsewhere, and the tier can be done without.
+ *
  * <p><b>Threads:</b> any; no locks on a hit. {@link #sightings} is read and written without any
  * order: a lost count costs a later admission.
  */
 final class HotTier {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.core");
 
   private static final int SIGHTINGS = 4;
 
@@ -91,6 +103,12 @@ final class HotTier {
   /** Counts uses, without any order: who reads a stale value tells a little more or less. */
   private int uses;
 
+  /** How often copies were dropped with their blocks. */
+  private final AtomicLong drops = new AtomicLong();
+
+  /** Takes no more copies: it is closed, or there was no memory for one. */
+  private volatile boolean ended;
+
   private volatile boolean closed;
 
   /**
@@ -113,7 +131,7 @@ final class HotTier {
         new PooledByteBufAllocator(true, 0, 1, 8192, 8, 0, 0, false);
     final Cache<Copy, Copy> copies =
         Caffeine.newBuilder()
-            .maximumWeight(maxBytes)
+            .maximumWeight(Math.min(maxBytes, PlatformDependent.maxDirectMemory() / 2))
             .weigher((Copy key, Copy copy) -> geometry.blockSizeBytes())
             .executor(Runnable::run)
             .removalListener(HotTier.this::removed)
@@ -193,7 +211,7 @@ final class HotTier {
   }
 
   /** Notes that a block was read elsewhere, and takes a copy if that happens often. */
-  void sighted(long block, CacheData data) {
+  void sighted(long block, BlockStore store) {
     long hash = hash(block);
     int slot = (int) (hash >>> 50);
     int tag = (int) (hash >>> 32) & 0xFFF8;
@@ -203,19 +221,29 @@ final class HotTier {
       sightings[slot] = (short) (tag | times);
     } else {
       sightings[slot] = 0;
-      take(block, data);
+      take(block, store);
     }
   }
 
-  private void take(long block, CacheData data) {
+  private void take(long block, BlockStore store) {
     int length = (int) (geometry.endBefore(block + 1) - geometry.startOf(block));
-    if (closed || find(block) != null) {
+    long before = drops.get();
+    if (ended || find(block) != null || !store.isReady(block, block + 1)) {
       return;
     }
-    ByteBuf owner = policy().memory.directBuffer(geometry.blockSizeBytes());
-    Copy copy = new Copy(block, owner, length);
+    Copy copy;
     try {
-      data.copy(geometry.startOf(block), copy.bytes, 0, length);
+      copy = new Copy(block, policy().memory.directBuffer(geometry.blockSizeBytes()), length);
+    } catch (OutOfMemoryError e) {
+      ended = true;
+      LOG.log(
+          Level.WARNING,
+          "no direct memory for copies of the blocks that are read most; no more are made: {0}",
+          e.getMessage());
+      return;
+    }
+    try {
+      store.copy(geometry.startOf(block), copy.bytes, 0, length);
     } catch (java.io.IOException e) {
       copy.letGo(); // the read that comes next finds the same, and says so
       return;
@@ -224,6 +252,9 @@ final class HotTier {
     for (int slot = first; slot < first + PROBES; slot++) {
       if (slots.compareAndSet(slot, null, copy)) {
         policy().copies.put(copy, copy);
+        if (drops.get() != before) {
+          policy().copies.invalidate(copy);
+        }
         if (closed) {
           close();
         }
@@ -233,8 +264,34 @@ final class HotTier {
     copy.letGo();
   }
 
+  /** Drops the copies of blocks that are not ready any more. */
+  void drop(long from, long to) {
+    drops.incrementAndGet();
+    if (policy == null) {
+      return;
+    }
+    if (to - from > slots.length() / PROBES) {
+      dropFrom(0, slots.length(), from, to);
+      return;
+    }
+    for (long block = from; block < to; block++) {
+      int first = firstSlot(block);
+      dropFrom(first, first + PROBES, block, block + 1);
+    }
+  }
+
+  private void dropFrom(int firstSlot, int endSlot, long from, long to) {
+    for (int slot = firstSlot; slot < endSlot; slot++) {
+      Copy copy = slots.get(slot);
+      if (copy != null && from <= copy.block && copy.block < to) {
+        policy().copies.invalidate(copy);
+      }
+    }
+  }
+
   /** Frees everything that no reader holds; readers that do free theirs. */
   void close() {
+    ended = true;
     closed = true;
     Policy made = policy;
     if (made != null) {

@@ -100,8 +100,17 @@ final class MissPath implements FetchRun.Context {
   }
 
   private void finishPlanning(PendingRead read) {
-    Objects.requireNonNull(fetcher).wake();
+    wakeFor(read);
     read.partDone();
+  }
+
+  /** Sees to it that what a read waits for is fetched, or fails it. */
+  private void wakeFor(PendingRead read) {
+    try {
+      Objects.requireNonNull(fetcher).wake();
+    } catch (OutOfMemoryError e) {
+      read.fail(e);
+    }
   }
 
   /** Plans a whole read, or what of it can be planned now; false if it failed. */
@@ -172,9 +181,35 @@ final class MissPath implements FetchRun.Context {
     }
     long begun = table.planBackground(geometry.blockOf(from), geometry.firstBlockAtOrAfter(to));
     if (begun > 0) {
-      Objects.requireNonNull(fetcher).wake();
+      wakeForNobody();
     }
     return begun;
+  }
+
+  /** Fetches a range in the background, little by little. */
+  void prefetch(long from, long to) {
+    if (!closed && !health.isFailing()) {
+      table.prefetch(geometry.blockOf(from), geometry.firstBlockAtOrAfter(to));
+      wakeForNobody();
+    }
+  }
+
+  private void wakeForNobody() {
+    try {
+      Objects.requireNonNull(fetcher).wake();
+    } catch (OutOfMemoryError e) { // the next read wakes again, and is told
+      LOG.log(Level.DEBUG, "no thread for a background fetch", e);
+    }
+  }
+
+  /** Whether the cache volume failed a moment ago, so that nothing is stored. */
+  boolean volumeIsFailing() {
+    return health.isFailing();
+  }
+
+  /** Whether the limit allows so many bytes more without anything being evicted for them. */
+  boolean limitLeavesRoomFor(long bytes) {
+    return evictor == null || evictor.leavesRoomFor(bytes);
   }
 
   @Override
@@ -194,7 +229,7 @@ final class MissPath implements FetchRun.Context {
 
   @Override
   public boolean store(BlockStore.Writer writer, long block, ByteBuffer bytes) {
-    if (health.isFailing() || !room(bytes.remaining())) {
+    if (closed || health.isFailing() || !room(bytes.remaining())) {
       return false;
     }
     try {
@@ -245,28 +280,18 @@ final class MissPath implements FetchRun.Context {
     Throwable shown = shown(cause);
     for (Fetch.Part part : parts) {
       if (again) {
-        planAgain(part, fetch.background ? FetchTable.Want.BACKGROUND : FetchTable.Want.EXACT);
+        planAgain(
+            part, fetch.background ? FetchTable.Want.BACKGROUND_EXACT : FetchTable.Want.EXACT);
       } else {
         part.read().fail(shown);
       }
-    }
-    if (again && !parts.isEmpty()) {
-      Objects.requireNonNull(fetcher).wake();
     }
   }
 
   /** Plans a part of a read once more, for its own blocks alone. */
   private void planAgain(Fetch.Part part, FetchTable.Want want) {
-    plan(
-        part.read(),
-        part.from(),
-        part.to(),
-        want,
-        () -> {
-          planAgain(part, want);
-          Objects.requireNonNull(fetcher).wake();
-        });
-    part.read().partDone();
+    plan(part.read(), part.from(), part.to(), want, () -> planAgain(part, want));
+    finishPlanning(part.read());
   }
 
   private Throwable shown(Throwable cause) {

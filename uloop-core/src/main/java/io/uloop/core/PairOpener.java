@@ -22,7 +22,8 @@ import org.jspecify.annotations.Nullable;
  *   none     none         none               made
  *   none     right size   right size         a legacy pair: adopted, said in the log
  *   none     none         no bit set         made (a crash while it was being made)
- *   none     anything else                   refused: somebody else's file, or half a pair
+ *   none     anything else                   refused: somebody else's file, or half a pair; or made
+ *                                            anew on request
  *   fits     right size   right size         opened
  *   fits     other size, or missing          refused (bits without data are never believed)
  *   other    any          any                refused and the difference said, or made anew on request

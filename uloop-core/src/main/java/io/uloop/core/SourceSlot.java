@@ -10,6 +10,8 @@ import io.uloop.UloopException;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.channels.ClosedChannelException;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
@@ -37,6 +39,9 @@ final class SourceSlot {
   private volatile @Nullable BlockSource source;
   private volatile @Nullable SourceChangedException changed;
   private volatile boolean ended;
+
+  /** Those that open it, or wait for the one that does; may last as long as a connect. */
+  private final Set<Thread> openers = ConcurrentHashMap.newKeySet();
 
   @GuardedBy("opening")
   private @Nullable IOException lastFailure;
@@ -69,7 +74,20 @@ final class SourceSlot {
       throw gone.copy();
     }
     BlockSource open = source;
-    return open != null ? open : open();
+    if (open != null) {
+      return open;
+    }
+    openers.add(Thread.currentThread());
+    try {
+      return open();
+    } finally {
+      openers.remove(Thread.currentThread());
+    }
+  }
+
+  /** Tells whether a thread waits for the source to be opened; if it was closed, in vain. */
+  boolean isOpening(Thread thread) {
+    return ended && openers.contains(thread);
   }
 
   private BlockSource open() throws IOException {

@@ -9,6 +9,6 @@ package io.uloop.core;
 public enum WhenDifferent {
   /** Refuse to open, say what differs and touch nothing. */
   FAIL,
-  /** Drop what the pair holds and begin anew. */
+  /** Drop what the files hold, whatever that is, and begin anew. */
   RECREATE
 }

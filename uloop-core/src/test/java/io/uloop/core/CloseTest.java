@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.uloop.MemorySource;
+import io.uloop.SourceUnavailableException;
 import io.uloop.TestSeed;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
@@ -13,10 +14,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -67,6 +70,59 @@ class CloseTest {
 
     assertThat(isMapped()).isFalse();
     System.gc(); // the buffers' own cleaning must find nothing amiss
+  }
+
+  @Test
+  void close_whileTheSourceIsBeingOpened_waitsForNobodyAndLeavesTheirPairWhole() throws Exception {
+    try (CachedDevice device = open()) {
+      device.read(0, ByteBuffer.allocate(4096));
+    }
+    guard.expectWarnings("serving what is present");
+    CountDownLatch opening = new CountDownLatch(1);
+    CountDownLatch goOn = new CountDownLatch(1);
+    AtomicInteger opens = new AtomicInteger();
+    CachedDevice device =
+        CachedDevice.builder(
+                () -> {
+                  if (opens.getAndIncrement() > 0) {
+                    opening.countDown();
+                    awaitUninterruptibly(goOn);
+                  }
+                  throw new SourceUnavailableException("down");
+                })
+            .pair(pair)
+            .open();
+    CompletableFuture<ByteBuffer> read = device.readAsync(1 << 20, ByteBuffer.allocate(4096));
+    opening.await();
+
+    device.close(); // without an exception, though the opener does not come back
+
+    assertThat(read).isCompletedExceptionally();
+    assertThat(Files.readString(pair.sidecarFile())).doesNotContain("bitmap open");
+    goOn.countDown();
+  }
+
+  private static void awaitUninterruptibly(CountDownLatch latch) {
+    BlockingRead.awaitUninterruptibly(latch);
+  }
+
+  @Test
+  void completionThatThrowsAnError_costsNobodyElseTheirRead() throws Exception {
+    MemorySource source = new MemorySource(image);
+    source.hold();
+    try (CachedDevice device = CachedDevice.builder(source).pair(pair).open()) {
+      device.readAsync(
+          0,
+          ByteBuffer.allocate(4096),
+          failure -> {
+            throw new AssertionError("a completion's own fault");
+          });
+      CompletableFuture<ByteBuffer> other = device.readAsync(0, ByteBuffer.allocate(4096));
+      guard.expectWarnings("completion failed");
+      source.release();
+
+      assertThat(other.get().flip()).isEqualTo(ByteBuffer.wrap(image, 0, 4096));
+    }
   }
 
   @Test

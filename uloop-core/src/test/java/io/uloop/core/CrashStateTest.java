@@ -128,7 +128,7 @@ class CrashStateTest {
     PairOpener opener = new PairOpener(state, PAIR, checksums, WhenDifferent.FAIL);
     try (PairFiles files = opener.open(identity(bytes), BLOCK)) {
       Geometry geometry = files.geometry();
-      BlockStore store = new BlockStore(files, () -> {});
+      BlockStore store = new BlockStore(files, null, () -> {});
       PagedBits present = files.present();
       ByteBuffer block = ByteBuffer.allocate(BLOCK);
       long blocks = geometry.blocks();

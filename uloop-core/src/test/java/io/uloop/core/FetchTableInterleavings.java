@@ -64,7 +64,7 @@ public class FetchTableInterleavings {
 
   /** A table over an empty store, and reads of its first block. */
   private static class Table {
-    final BlockStore store = new BlockStore(files(), () -> {});
+    final BlockStore store = new BlockStore(files(), null, () -> {});
     final FetchTable table =
         new FetchTable(
             store,

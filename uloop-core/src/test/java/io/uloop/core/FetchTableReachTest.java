@@ -35,7 +35,7 @@ class FetchTableReachTest {
     files =
         new PairOpener(new MemoryStorage(), pair, false, WhenDifferent.FAIL)
             .open(new io.uloop.SourceIdentity("memory:", BLOCKS * BLOCK, Optional.empty()), BLOCK);
-    store = new BlockStore(files, () -> {});
+    store = new BlockStore(files, null, () -> {});
     Counters counters = new Counters();
     FetchUnit unit = new FetchUnit(UNIT, WIDE, store.present(), counters);
     for (int i = 0; i < 16; i++) {

@@ -118,7 +118,7 @@ class FetchTableStressTest {
     PairOpener opener = new PairOpener(new MemoryStorage(), pair, false, WhenDifferent.FAIL);
     try (PairFiles files =
         opener.open(new io.uloop.SourceIdentity("memory:", blocks * 512L, Optional.empty()), 512)) {
-      BlockStore store = new BlockStore(files, () -> {});
+      BlockStore store = new BlockStore(files, null, () -> {});
       Counters counters = new Counters();
       FetchTable table =
           new FetchTable(

@@ -40,7 +40,7 @@ class FetcherTest {
     files =
         new PairOpener(new MemoryStorage(), pair, false, WhenDifferent.FAIL)
             .open(new io.uloop.SourceIdentity("memory:", BLOCKS * BLOCK, Optional.empty()), BLOCK);
-    BlockStore store = new BlockStore(files, () -> {});
+    BlockStore store = new BlockStore(files, null, () -> {});
     FetchUnit unit = new FetchUnit(1, 1, store.present(), new Counters());
     table = new FetchTable(store, new FetchPlanner.Shape(unit, 1, 1, 0), 8);
     fetcher =
@@ -63,7 +63,7 @@ class FetcherTest {
   private void close() throws Exception {
     goOn.countDown();
     table.close();
-    fetcher.awaitEnd(10, TimeUnit.SECONDS);
+    assertThat(fetcher.awaitEnd(10, TimeUnit.SECONDS, thread -> false)).isTrue();
     files.close();
   }
 

@@ -91,6 +91,31 @@ class FullVolumeTest {
   }
 
   @Test
+  void fullVolume_blocksOfZeroesAreReadAllTheSame() throws Exception {
+    guard.expectWarnings("No space left on device");
+    java.util.Arrays.fill(image, 0, SIZE / 2, (byte) 0);
+    try (CachedDevice device = builder().open()) {
+      assertRead(device, SIZE - 4096, 4096);
+    }
+    // Opened once more, the file need not be a hole where nothing is present: so that is looked at.
+    try (CachedDevice device = builder().open()) {
+      Path ballast = volume.resolve("ballast");
+      try (var out = Files.newOutputStream(ballast)) {
+        byte[] piece = new byte[4096];
+        while (true) {
+          out.write(piece);
+        }
+      } catch (IOException e) {
+        assertThat(e).hasMessageContaining("No space left");
+      }
+      for (int offset = 0; offset < SIZE; offset += 100_000) {
+        assertRead(device, offset, Math.min(100_000, SIZE - offset));
+      }
+      Files.delete(ballast);
+    }
+  }
+
+  @Test
   void boundedCache_onAVolumeThatHasTheRoom_neverFillsIt() throws Exception {
     try (CachedDevice device = builder().maxCacheBytes(4 << 20).open()) {
       for (int round = 0; round < 200; round++) {

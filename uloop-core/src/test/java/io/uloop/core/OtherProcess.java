@@ -17,9 +17,16 @@ final class OtherProcess {
 
   /** Starts a program with this JVM's class path. */
   static Process start(Class<?> program, String... arguments) throws IOException {
+    return start(List.of(), program, arguments);
+  }
+
+  private static Process start(List<String> options, Class<?> program, String... arguments)
+      throws IOException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
-    command.addAll(List.of("-Xmx128m", "-XX:TieredStopAtLevel=1", "-cp"));
+    command.addAll(List.of("-Xmx128m", "-XX:TieredStopAtLevel=1"));
+    command.addAll(options);
+    command.add("-cp");
     command.add(System.getProperty("java.class.path"));
     command.add(program.getName());
     command.addAll(List.of(arguments));
@@ -28,7 +35,12 @@ final class OtherProcess {
 
   /** Runs a program to its end and gives its output. */
   static String run(Class<?> program, String... arguments) throws Exception {
-    Process process = start(program, arguments);
+    return run(List.of(), program, arguments);
+  }
+
+  /** As {@link #run(Class, String...)}, with options for the JVM. */
+  static String run(List<String> options, Class<?> program, String... arguments) throws Exception {
+    Process process = start(options, program, arguments);
     process.getOutputStream().close();
     String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     process.waitFor();

@@ -28,7 +28,7 @@ final class PairCheck {
     PairOpener opener = new PairOpener(unmapped, pair, checksums, WhenDifferent.FAIL);
     try (PairFiles files = opener.open(identity, 0)) {
       Geometry geometry = files.geometry();
-      BlockStore store = new BlockStore(files, () -> {});
+      BlockStore store = new BlockStore(files, null, () -> {});
       ByteBuffer block = ByteBuffer.allocate(geometry.blockSizeBytes());
       BitSet found = new BitSet();
       long blocks = geometry.blocks();

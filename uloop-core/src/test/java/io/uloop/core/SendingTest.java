@@ -8,8 +8,12 @@ import io.uloop.TestSeed;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.Channels;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.channels.SocketChannel;
 import java.nio.channels.WritableByteChannel;
 import java.nio.file.Path;
 import java.time.Duration;
@@ -117,6 +121,36 @@ class SendingTest {
       }
       assertThat(device.statistics().evictedBytes()).isGreaterThan(before);
       assertRead(device, 0, 65536);
+    }
+  }
+
+  @Test
+  void socketThatIsNotRead_getsTheBytesThoughTheyAreEvictedMeanwhile() throws Exception {
+    Path path = dir.resolve("s");
+    try (CachedDevice device =
+            builder().maxCacheBytes(1 << 20).commitInterval(Duration.ofMillis(5)).open();
+        ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+      server.bind(UnixDomainSocketAddress.of(path));
+      try (SocketChannel client = SocketChannel.open(UnixDomainSocketAddress.of(path));
+          SocketChannel target = server.accept()) {
+        target.configureBlocking(false);
+        // As one piece of 256 KiB, so that regions that are evicted are parts of what is stored.
+        assertRead(device, 0, 1 << 18);
+        long sent = device.transferTo(0, 1 << 17, target);
+        assertThat(sent).isPositive();
+
+        for (int offset = 1 << 18; offset < SIZE; offset += 1 << 18) {
+          assertRead(device, offset, 1 << 18);
+          device.flush();
+        }
+        assertThat(device.presentBytes(0, 1)).isZero();
+
+        ByteBuffer taken = ByteBuffer.allocate((int) sent);
+        while (taken.hasRemaining()) {
+          assertThat(client.read(taken)).isPositive();
+        }
+        assertThat(taken.flip().mismatch(ByteBuffer.wrap(image, 0, (int) sent))).isEqualTo(-1);
+      }
     }
   }
 

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.uloop.MemorySource;
+import io.uloop.ReadSink;
+import io.uloop.SourceProtocolException;
+import io.uloop.SourceUnavailableException;
+import io.uloop.TestSeed;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.atomic.AtomicInteger;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The background fill, in good times and in bad ones. */
+@Timeout(60)
+class BackgroundFillTest {
+
+  private static final int SIZE = (8 << 20) + 1234;
+
+  @RegisterExtension final Guard guard = new Guard();
+  @TempDir Path dir;
+
+  private final byte[] image = new byte[SIZE];
+  private MemorySource source;
+  private final FaultStorage storage = new FaultStorage(new LocalStorage());
+
+  @BeforeEach
+  void fill() {
+    TestSeed.random("BackgroundFillTest").nextBytes(image);
+    source = new MemorySource(image);
+  }
+
+  private CachedDevice.Builder builder(io.uloop.BlockSource of) {
+    CachePair pair = new CachePair(dir.resolve("c"), dir.resolve("b"));
+    return CachedDevice.builder(of).storage(storage).pair(pair).readAheadMaxBytes(0);
+  }
+
+  @Test
+  void goodTimes_allIsPresentAndRight() throws Exception {
+    try (CachedDevice device = builder(source).open()) {
+      assertThat(device.fill(Long.MAX_VALUE, 3).await()).isTrue();
+
+      assertThat(device.isComplete()).isTrue();
+      ByteBuffer dst = ByteBuffer.allocate(SIZE);
+      device.read(0, dst);
+      assertThat(dst.array()).isEqualTo(image);
+      assertThat(source.bytesDelivered()).isEqualTo(SIZE);
+    }
+  }
+
+  @Test
+  void partThatCanNeverBeRead_endsItAfterASecondTry() throws Exception {
+    AtomicInteger tries = new AtomicInteger();
+    ForwardingSource bad =
+        new ForwardingSource(source) {
+          @Override
+          public void read(long offset, long length, ReadSink sink) throws IOException {
+            if (offset <= 3 << 20 && 3 << 20 < offset + length) {
+              tries.incrementAndGet();
+              throw new SourceProtocolException("a bad spot");
+            }
+            super.read(offset, length, sink);
+          }
+        };
+    try (CachedDevice device = builder(bad).open()) {
+      BackgroundFill fill = device.fill(Long.MAX_VALUE, 1);
+
+      assertThatThrownBy(fill::await).hasMessageContaining("a bad spot");
+      assertThat(tries).hasValue(2);
+    }
+  }
+
+  @Test
+  void closedDevice_endsItThoughTheRateWouldHaveItWaitForHours() throws Exception {
+    CachedDevice device = builder(source).open();
+    BackgroundFill fill = device.fill(1, 1);
+    while (device.statistics().presentBytes() == 0) {
+      Thread.onSpinWait();
+    }
+
+    device.close();
+
+    assertThat(fill.await()).isFalse();
+  }
+
+  @Test
+  void cancelled_endsThoughTheRateWouldHaveItWaitForHours() throws Exception {
+    try (CachedDevice device = builder(source).open()) {
+      BackgroundFill fill = device.fill(1, 1);
+      fill.cancel();
+
+      assertThat(fill.await()).isFalse();
+      assertThat(device.statistics().presentBytes()).isLessThan(SIZE);
+    }
+  }
+
+  @Test
+  void sourceThatIsDown_isAskedAgain() throws Exception {
+    source.failNext(new SourceUnavailableException("down"), new SourceUnavailableException("down"));
+    try (CachedDevice device = builder(source).open()) {
+      assertThat(device.fill(Long.MAX_VALUE, 1).await()).isTrue();
+    }
+  }
+
+  @Test
+  void fullVolume_isWaitedForAndNotAllFetchedForNothing() throws Exception {
+    guard.expectWarnings("No space left on device");
+    try (CachedDevice device = builder(source).open()) {
+      storage.failAlways(step -> step.equals("write c"), FaultStorage.Fault.ENOSPC);
+      BackgroundFill fill = device.fill(Long.MAX_VALUE, 1);
+      while (device.statistics().passThroughBytes() < 1 << 20) {
+        Thread.onSpinWait();
+      }
+      CompletableFuture<Boolean> end =
+          CompletableFuture.supplyAsync(
+              () -> {
+                try {
+                  return fill.await();
+                } catch (IOException | InterruptedException e) {
+                  throw new IllegalStateException(e);
+                }
+              });
+      assertThat(source.bytesDelivered()).isLessThan(SIZE / 2);
+      assertThat(end).isNotDone();
+
+      storage.heal();
+
+      assertThat(end.get()).isTrue();
+    }
+  }
+
+  @Test
+  void boundedCache_isFilledAndNothingPushedOut() throws Exception {
+    try (CachedDevice device = builder(source).maxCacheBytes(4 << 20).open()) {
+      device.read(SIZE - 4096, ByteBuffer.allocate(4096));
+
+      assertThat(device.fill(Long.MAX_VALUE, 1).await()).isFalse();
+
+      assertThat(device.statistics().presentBytes()).isBetween(2L << 20, 4L << 20);
+      assertThat(device.presentBytes(SIZE - 4096, 4096)).isEqualTo(4096);
+      assertThat(device.statistics().evictedBytes()).isZero();
+    }
+  }
+}
