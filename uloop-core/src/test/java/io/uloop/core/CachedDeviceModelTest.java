@@ -33,7 +33,7 @@ class CachedDeviceModelTest {
     java.util.Arrays.fill(image, 1 << 20, 2 << 20, (byte) 0);
     CachePair pair = new CachePair(dir.resolve("c"), dir.resolve("b"));
     for (int round = 0; round < 3; round++) {
-      MemorySource source = new MemorySource(image).pieceBytes(1 + random.nextInt(100_000));
+      MemorySource source = new MemorySource(image).pieceBytes(64 + random.nextInt(100_000));
       DeliveryRecord record = new DeliveryRecord(source, blockSize);
       try (CachedDevice device =
           CachedDevice.builder(record).pair(pair).blockSizeBytes(blockSize).open()) {

@@ -180,7 +180,8 @@ class FetchTableStressTest {
         Thread.onSpinWait(); // the workers are at it; the time limit guards
       }
       FetchTable.Closing left = table.close();
-      assertThat(left.parts()).isEmpty();
+      // A read that one of its fetches has failed may have parts in others.
+      assertThat(left.parts()).allMatch(part -> part.read().isDone());
       workers.shutdown();
       for (Future<?> each : working) {
         each.get();

@@ -127,8 +127,14 @@ class SendingTest {
   @Test
   void socketThatIsNotRead_getsTheBytesThoughTheyAreEvictedMeanwhile() throws Exception {
     Path path = dir.resolve("s");
+    MemorySource source = new MemorySource(image).pieceBytes(1 << 18);
     try (CachedDevice device =
-            builder().maxCacheBytes(1 << 20).commitInterval(Duration.ofMillis(5)).open();
+            CachedDevice.builder(source)
+                .pair(pair)
+                .readAheadMaxBytes(0)
+                .maxCacheBytes(1 << 20)
+                .commitInterval(Duration.ofMillis(5))
+                .open();
         ServerSocketChannel server = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
       server.bind(UnixDomainSocketAddress.of(path));
       try (SocketChannel client = SocketChannel.open(UnixDomainSocketAddress.of(path));

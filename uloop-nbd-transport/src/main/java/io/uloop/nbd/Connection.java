@@ -48,8 +48,8 @@ final class Connection implements EventLoop.Selectable, Runnable {
   /** How long the requests that run when the server stops may take before they fail. */
   private static final long STOP_GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(1000);
 
-  /** When, after the stop began, a connection is closed whatever it does. */
-  private static final long STOP_LIMIT_NANOS = TimeUnit.MILLISECONDS.toNanos(1500);
+  /** When, after they were failed, a connection is closed whatever it does. */
+  private static final long STOP_LIMIT_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
 
   private final EventLoop loop;
   private final ServerState server;
@@ -101,6 +101,11 @@ final class Connection implements EventLoop.Selectable, Runnable {
   private boolean stopping;
 
   private long stopAt;
+
+  /** Whether what still runs was failed, and since when. */
+  private boolean abandoned;
+
+  private long abandonedAt;
 
   Connection(
       EventLoop loop,
@@ -382,7 +387,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
     long quiet = now - lastProgress;
     boolean late =
         (handshake != null && now - connectedAt > limits.handshakeTime().toNanos())
-            || (stopping && now - stopAt > STOP_LIMIT_NANOS);
+            || (abandoned && now - abandonedAt > STOP_LIMIT_NANOS);
     boolean asleep =
         !limits.idleTime().isZero()
             && quiet > limits.idleTime().toNanos()
@@ -396,9 +401,16 @@ final class Connection implements EventLoop.Selectable, Runnable {
           asleep,
           hoarding);
       close();
-    } else if (stopping && requests != null && now - stopAt > STOP_GRACE_NANOS) {
-      requests.inFlight().abandon();
-      pump();
+    } else if (stopping && now - stopAt > STOP_GRACE_NANOS) {
+      if (!abandoned) {
+        // From here on: a loop that had no processor in time says all the same why it ends.
+        abandoned = true;
+        abandonedAt = now;
+      }
+      if (requests != null) {
+        requests.inFlight().abandon();
+        pump();
+      }
     }
   }
 
