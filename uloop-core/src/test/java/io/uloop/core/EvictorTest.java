@@ -52,12 +52,12 @@ class EvictorTest {
     assertThat(dst.flip().mismatch(ByteBuffer.wrap(image, offset, length))).isEqualTo(-1);
   }
 
+  /** Reads of the image's first part, where nothing is in the file, until a good deal is kept. */
   private void assertStoresAgain(CachedDevice device) throws IOException {
-    while (device.statistics().presentBytes() < LIMIT / 4) {
-      assertRead(device, random.nextInt(SIZE - 65536), 65536);
+    while (device.statistics().presentBytes() < LIMIT / 2) {
+      assertRead(device, random.nextInt(SIZE / 4), 65536);
       device.flush();
     }
-    assertThat(device.presentBytes(0, SIZE)).isLessThanOrEqualTo(LIMIT);
   }
 
   @Test
