@@ -47,8 +47,10 @@ final class AwsMetadata {
   private static final Set<String> CONTAINER_HOSTS =
       Set.of("169.254.170.2", "169.254.170.23", "fd00:ec2::23");
   // All fields that matter are strings, and what is in braces has none of their names.
+  // Possessive: a group that may give back is matched by recursion, for which the stack is too
+  // short with a token of a few kilobytes.
   private static final Pattern FIELD =
-      Pattern.compile("\"(\\w+)\"\\s*:\\s*\"((?:[^\"\\\\]|\\\\.)*)\"");
+      Pattern.compile("\"(\\w+)\"\\s*:\\s*\"((?:[^\"\\\\]++|\\\\.)*+)\"");
 
   // Of those that JSON has, all but those for control characters, which no key has.
   private static final Pattern ESCAPE = Pattern.compile("\\\\(u[0-9a-fA-F]{4}|[^u])");

@@ -40,6 +40,7 @@ final class S3CredentialsTest {
   private final List<String> asked = new CopyOnWriteArrayList<>();
   private HttpServer services;
   private String code = "Success";
+  private String sessionToken = "t==";
 
   @BeforeEach
   void start() throws IOException {
@@ -95,8 +96,9 @@ final class S3CredentialsTest {
         + code
         + "\",\n \"LastUpdated\" : \"2026-01-01T00:00:00Z\",\n \"AccessKeyId\" : \""
         + name
-        + "\",\n \"SecretAccessKey\" : \"a\\/b\\u002bc\",\n \"Token\" : \"t==\",\n"
-        + " \"Expiration\" : \""
+        + "\",\n \"SecretAccessKey\" : \"a\\/b\\u002bc\",\n \"Token\" : \""
+        + sessionToken
+        + "\",\n \"Expiration\" : \""
         + EXPIRES
         + "\"\n}";
   }
@@ -280,6 +282,15 @@ final class S3CredentialsTest {
     assertThatThrownBy(() -> find(instance(), null))
         .isInstanceOf(SourceRefusedException.class)
         .hasMessageContaining("no keys for role my-role");
+  }
+
+  // Tokens of roles with session tags and policies are of several kilobytes.
+  @ParameterizedTest
+  @ValueSource(strings = {"IQoJb3JpZ2luX2VjE", "\\/"})
+  void read_longSessionToken_isTakenWhole(String piece) throws IOException {
+    sessionToken = piece.repeat(30_000 / piece.length());
+
+    assertThat(find(instance(), null).sessionToken()).contains(sessionToken.replace("\\/", "/"));
   }
 
   @Test
