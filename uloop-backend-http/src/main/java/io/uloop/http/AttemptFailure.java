@@ -29,7 +29,7 @@ final class AttemptFailure extends Exception {
      * the first URL if that had led elsewhere.
      */
     GONE,
-    /** The server says no, for good. */
+    /** The server says no, for good; tried again once as {@link #GONE}. */
     REFUSED,
     /** The bytes are of another generation. */
     CHANGED,

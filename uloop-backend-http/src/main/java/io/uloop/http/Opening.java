@@ -87,6 +87,8 @@ final class Opening {
   }
 
   private Generation ask(Origin origin, long until) throws AttemptFailure, InterruptedIOException {
+    // Where the last round's redirects led may be what failed.
+    origin.forgetRedirects();
     for (boolean renewed = false; ; renewed = true) {
       Attempt attempt = new Attempt(until);
       int renewals = origin.renewals();

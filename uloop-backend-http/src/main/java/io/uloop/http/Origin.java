@@ -7,6 +7,7 @@ import java.io.InterruptedIOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.apache.hc.client5.http.HttpRoute;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.HttpHost;
@@ -24,6 +25,10 @@ final class Origin {
 
   private static final String USER_AGENT = "uloop";
 
+  // In a row, where a redirect led, until the first URL is asked again. One is no reason: it would
+  // be asked each time a connection is lost.
+  private static final int FAILURES_TO_GO_BACK = 2;
+
   private final HttpUrl first;
   private final HttpSettings config;
   private final Access access;
@@ -36,6 +41,10 @@ final class Origin {
   private volatile boolean everRedirected;
   private volatile boolean preconditions = true;
   private volatile Place place;
+
+  // Where redirects led until the first URL was asked again, because nothing came from there.
+  private volatile @Nullable HttpUrl left;
+  private final AtomicInteger failuresInRow = new AtomicInteger();
 
   Origin(HttpUrl first, HttpSettings config, Access access, Transport transport, Circuit circuit) {
     this.first = first;
@@ -98,6 +107,53 @@ final class Origin {
   boolean forgetRedirects() {
     place = placeOf(first, false, validator());
     return everRedirected;
+  }
+
+  /** Gives where the next request is sent. */
+  Place place() {
+    return place;
+  }
+
+  /** Says that bytes came. */
+  void broughtBytes() {
+    if (failuresInRow.get() != 0) {
+      failuresInRow.set(0);
+      left = null;
+    }
+  }
+
+  /**
+   * Says that a request brought nothing. Where redirects led is kept while it is of use only: a
+   * redirect may lead elsewhere by now (RFC 9110, section 15.4.3). From the second such failure in
+   * a row, the first URL and that place are asked in turn, since the first may be what is down, or
+   * a URL that led only once.
+   *
+   * @param asked where the request was sent
+   */
+  void broughtNothing(Place asked) {
+    if (!asked.redirected()) {
+      goBack(asked);
+    } else if (failuresInRow.incrementAndGet() >= FAILURES_TO_GO_BACK
+        && asked.url().equals(place.url())) {
+      left = asked.url();
+      place = placeOf(first, false, validator());
+    }
+  }
+
+  /**
+   * Leaves the first URL, if it was asked again only because nothing came from where it had led.
+   *
+   * @param asked where the request was sent
+   * @return whether the next is sent to where it had led
+   */
+  boolean goBack(Place asked) {
+    HttpUrl before = left;
+    if (asked.redirected() || before == null) {
+      return false;
+    }
+    left = null;
+    place = placeOf(before, true, validator());
+    return true;
   }
 
   /** Asks for new credentials after those of renewal {@code seen} were refused; tells whether. */
@@ -228,9 +284,10 @@ final class Origin {
     }
   }
 
-  /** Gives the URL as it may be shown, and where redirects led if they did. */
+  /** Gives the URL as it may be shown, and where redirects led last if they did. */
   String shown() {
     Place now = place;
-    return now.redirected() ? first.shown() + " -> " + now.url().shown() : first.shown();
+    HttpUrl led = now.redirected() ? now.url() : left;
+    return led != null ? first.shown() + " -> " + led.shown() : first.shown();
   }
 }

@@ -66,7 +66,7 @@ final class RangeRead {
       try {
         request(origin, admission);
         if (position > before) {
-          retries.progressed();
+          retries.progressed(origin);
         }
       } catch (AttemptFailure failure) {
         last = failure;

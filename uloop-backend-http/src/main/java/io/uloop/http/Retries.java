@@ -12,10 +12,12 @@ import org.jspecify.annotations.Nullable;
  *   UNREACHABLE        back off, try again until the deadline
  *   BROKEN             try again, at once if the last request brought something
  *   PROTOCOL NO_RANGES back off, try again, at most 3 times without progress
+ *      (all of these: from the first URL if nothing comes from where it led)
  *   PRECONDITION       try again without precondition, so that the answer shows what it is
  *   UNAUTHORIZED       try again once with new credentials
  *   GONE               try again once from the first URL, or with new credentials
- *   REFUSED CHANGED    try again of a mirror only
+ *   REFUSED            try again once from the first URL, then of a mirror only
+ *   CHANGED            try again of a mirror only
  * </pre>
  *
  * <p><b>Threads:</b> the reading one.
@@ -35,6 +37,7 @@ final class Retries {
   private boolean relocated;
   private long notBefore = System.nanoTime();
   private @Nullable Origin avoid;
+  private @Nullable Place asked;
 
   Retries(Origins origins) {
     this.origins = origins;
@@ -53,36 +56,45 @@ final class Retries {
   /** Says that an origin is asked now, with the credentials that it has now. */
   void asking(Origin origin) {
     renewalsSeen = origin.renewals();
+    asked = origin.place();
   }
 
-  /** Says that bytes came. */
-  void progressed() {
+  /** Says that bytes came from an origin. */
+  void progressed(Origin origin) {
     protocolFailures = 0;
+    origin.broughtBytes();
   }
 
   /** Decides whether to ask again after a failure of a request that brought so many bytes. */
   boolean again(Origin origin, AttemptFailure failure, long progress) {
     if (progress > 0) {
-      progressed();
+      progressed(origin);
     }
+    Place place = asked != null ? asked : origin.place();
     return switch (failure.kind()) {
-      case UNREACHABLE -> backOff(origin);
-      case BROKEN -> progress >= GOOD_PROGRESS_BYTES || backOff(origin);
-      case PROTOCOL -> ++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin);
+      case UNREACHABLE -> backOff(origin, place, progress);
+      case BROKEN -> progress >= GOOD_PROGRESS_BYTES || backOff(origin, place, progress);
+      case PROTOCOL ->
+          ++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin, place, progress);
       case NO_RANGES ->
-          (++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin))
+          (++protocolFailures < MOST_PROTOCOL_FAILURES && backOff(origin, place, progress))
               || leaveOut(origin, failure);
       case PRECONDITION -> {
         origin.dropPreconditions();
         yield ++protocolFailures < MOST_PROTOCOL_FAILURES;
       }
-      case UNAUTHORIZED -> renew(origin) || leaveOut(origin, failure);
-      case GONE -> relocate(origin) || renew(origin) || leaveOut(origin, failure);
-      case REFUSED, CHANGED -> leaveOut(origin, failure);
+      case UNAUTHORIZED -> renew(origin) || origin.goBack(place) || leaveOut(origin, failure);
+      case GONE ->
+          relocate(origin) || renew(origin) || origin.goBack(place) || leaveOut(origin, failure);
+      case REFUSED -> relocate(origin) || origin.goBack(place) || leaveOut(origin, failure);
+      case CHANGED -> leaveOut(origin, failure);
     };
   }
 
-  private boolean backOff(Origin origin) {
+  private boolean backOff(Origin origin, Place place, long progress) {
+    if (progress == 0) {
+      origin.broughtNothing(place);
+    }
     avoid = origin;
     // A mirror that is well need not wait for one that is not.
     notBefore =
