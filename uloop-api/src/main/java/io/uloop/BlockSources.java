@@ -26,7 +26,7 @@ import java.util.regex.Pattern;
 public final class BlockSources {
 
   // RFC 3986, section 3.1. One letter is more likely a path of another system than a scheme.
-  private static final Pattern SCHEME = Pattern.compile("^([A-Za-z][A-Za-z0-9+.-]+):.*");
+  private static final Pattern SCHEME = Pattern.compile("[A-Za-z][A-Za-z0-9+.-]+:");
 
   private final ClassLoader loader;
 
@@ -140,15 +140,16 @@ public final class BlockSources {
     if (place.isEmpty()) {
       throw new IllegalArgumentException("empty place of a source");
     }
-    if (!SCHEME.matcher(place).matches()) {
+    if (!SCHEME.matcher(place).lookingAt()) {
       // Path.toUri would add a slash to a directory's; a source wants the path as it is.
       return fileUri(Path.of(place).toAbsolutePath().normalize().toString());
     }
     try {
       return new URI(place);
     } catch (URISyntaxException e) {
+      // Without the cause, whose message has all of it.
       throw new IllegalArgumentException(
-          "not a URI: " + place.replaceFirst("//[^/@]*@", "//…@") + " (" + e.getReason() + ")", e);
+          "not a URI: " + withoutSecretsThough(place) + " (" + e.getReason() + ")");
     }
   }
 
@@ -167,7 +168,26 @@ public final class BlockSources {
    * @return its text with {@code ?…} in place of a query, which may hold a signature
    */
   public static String withoutSecrets(URI uri) {
-    String text = uri.toString();
+    return withoutSecrets(uri.toString());
+  }
+
+  // Of what is no URI nobody can tell the parts for sure: a password may hold a slash, a question
+  // mark or a number sign. So less is shown.
+  private static String withoutSecretsThough(String place) {
+    int authority = place.indexOf("//");
+    String text = withoutSecrets(place);
+    int at = text.lastIndexOf('@');
+    if (authority >= 0 && at > authority) {
+      text = text.substring(0, authority + 2) + text.substring(at + 1);
+    }
+    boolean pathless = authority >= 0 && text.indexOf('/', authority + 2) < 0;
+    return pathless && !text.equals(place) && place.indexOf('@') >= 0
+        ? place.substring(0, authority + 2) + "…"
+        : text;
+  }
+
+  private static String withoutSecrets(String whole) {
+    String text = whole;
     int fragment = text.indexOf('#');
     if (fragment >= 0) {
       text = text.substring(0, fragment);

@@ -115,9 +115,29 @@ class BlockSourcesTest {
   void toUri_notAUri_saysWhereWithoutSecrets() {
     assertThatThrownBy(() -> BlockSources.toUri("http://me:secret@host/a b"))
         .isInstanceOf(IllegalArgumentException.class)
-        .hasMessageContaining("http://…@host/a b")
+        .hasMessageContaining("http://host/a b")
         .hasMessageNotContaining("secret");
     assertThatThrownBy(() -> BlockSources.toUri("")).isInstanceOf(IllegalArgumentException.class);
+  }
+
+  // A password or signature that nobody encoded is the likely reason for a place to be no URI.
+  @ParameterizedTest
+  @CsvSource({
+    "https://host/i.img?X-Sig=SECRET^1, https://host/i.img?…",
+    "https://host/i.img?a=b@SECRET^1, https://host/i.img?…",
+    "https://host/i.img#SECRET^1, https://host/i.img",
+    "https://me:SECRET^1@host/i.img?x, https://host/i.img?…",
+    "https://me:SECRET^/1@host/i.img, https://host/i.img",
+    "https://me:SECRET^?1@host/i.img, https://…",
+    "https://me:SECRET^#1@host/i.img, https://…",
+    "'https://host/i.img?X-Sig=SECRET\n', https://host/i.img?…"
+  })
+  void toUri_secretsThatAreNoUri_areInNeitherMessageNorCause(String place, String shown) {
+    assertThatThrownBy(() -> BlockSources.toUri(place.replace("\\n", "\n")))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageStartingWith("not a URI: " + shown + " (")
+        .hasNoCause()
+        .hasMessageNotContaining("SECRET");
   }
 
   @ParameterizedTest
