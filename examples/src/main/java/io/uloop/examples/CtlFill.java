@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.atomic.AtomicReference;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -46,13 +48,22 @@ final class CtlFill implements Callable<Integer> {
   public Integer call() throws IOException, InterruptedException {
     long most = LaunchOptions.bytes("--rate", rate);
     try (CachedDevice device = options.openWithSource()) {
-      BackgroundFill fill = device.fill(most == 0 ? Long.MAX_VALUE : most, fetches);
       AtomicBoolean stopped = new AtomicBoolean();
+      AtomicReference<@Nullable BackgroundFill> running = new AtomicReference<>();
+      // Heard from before the first byte comes: who sees the cache grow may send one.
       Signals.onStopOnce(
           () -> {
             stopped.set(true);
-            fill.cancel();
+            BackgroundFill now = running.get();
+            if (now != null) {
+              now.cancel();
+            }
           });
+      BackgroundFill fill = device.fill(most == 0 ? Long.MAX_VALUE : most, fetches);
+      running.set(fill);
+      if (stopped.get()) {
+        fill.cancel();
+      }
       ProgressLine line =
           ProgressLine.wanted() ? new ProgressLine(CtlCommand.NAME, device.size()) : null;
       Reporter progress = Reporter.start(device, out, 0, line);
