@@ -37,7 +37,6 @@ import org.jspecify.annotations.Nullable;
 final class AwsMetadata {
 
   private static final int CONNECT_MILLIS = 1000;
-  private static final int REQUEST_MILLIS = 2000;
   private static final int MOST_BYTES = 64 * 1024;
   private static final String CONTAINERS = "http://169.254.170.2";
   private static final String INSTANCES = "http://169.254.169.254";
@@ -57,6 +56,7 @@ final class AwsMetadata {
 
   private final Map<String, String> environment;
   private final String containers;
+  private final int connectMillis;
 
   /** What the instance's service said: keys, or why there are none. */
   record Answer(Optional<S3Credentials> credentials, String why) {
@@ -69,12 +69,13 @@ final class AwsMetadata {
   private record Reply(int status, String body) {}
 
   AwsMetadata(Map<String, String> environment) {
-    this(environment, CONTAINERS);
+    this(environment, CONTAINERS, CONNECT_MILLIS);
   }
 
-  AwsMetadata(Map<String, String> environment, String containers) {
+  AwsMetadata(Map<String, String> environment, String containers, int connectMillis) {
     this.environment = environment;
     this.containers = containers;
+    this.connectMillis = connectMillis;
   }
 
   /**
@@ -217,14 +218,13 @@ final class AwsMetadata {
     }
   }
 
-  private static Reply ask(String method, HttpUrl url, Map<String, String> headers)
-      throws IOException {
-    long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(REQUEST_MILLIS);
+  private Reply ask(String method, HttpUrl url, Map<String, String> headers) throws IOException {
+    long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(2L * connectMillis);
     HttpURLConnection connection =
         (HttpURLConnection) URI.create(url.toString()).toURL().openConnection(Proxy.NO_PROXY);
     try {
-      connection.setConnectTimeout(CONNECT_MILLIS);
-      connection.setReadTimeout(REQUEST_MILLIS - CONNECT_MILLIS);
+      connection.setConnectTimeout(connectMillis);
+      connection.setReadTimeout(connectMillis);
       connection.setInstanceFollowRedirects(false);
       connection.setUseCaches(false);
       connection.setRequestMethod(method);

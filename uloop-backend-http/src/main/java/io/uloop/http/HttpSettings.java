@@ -44,6 +44,7 @@ final class HttpSettings {
   private final Duration timeout;
   private final Duration connectTimeout;
   private final Duration stallTimeout;
+  private final Duration answerTimeout;
   private final int connections;
   private final int fetchBytes;
   private final int maxRedirects;
@@ -87,6 +88,7 @@ final class HttpSettings {
     timeout = builder.timeout;
     connectTimeout = shorter(builder.connectTimeout, timeout.dividedBy(3), LONGEST_CONNECT);
     stallTimeout = shorter(builder.stallTimeout, timeout.dividedBy(3), LONGEST_STALL);
+    answerTimeout = builder.answerTimeout;
     connections = builder.connections;
     fetchBytes = builder.fetchBytes;
     maxRedirects = builder.maxRedirects;
@@ -161,7 +163,9 @@ final class HttpSettings {
    * Gives how long the head of an answer may take: half of the timeout, so that there is a rest.
    */
   long answerNanos() {
-    return Math.max(timeout.dividedBy(2).toNanos(), stallNanos());
+    return answerTimeout.isZero()
+        ? Math.max(timeout.dividedBy(2).toNanos(), stallNanos())
+        : answerTimeout.toNanos();
   }
 
   long stallNanos() {

@@ -65,6 +65,7 @@ public final class HttpSourceConfig {
     Duration timeout = SourceOptions.defaults().timeout();
     Duration connectTimeout = Duration.ZERO;
     Duration stallTimeout = Duration.ZERO;
+    Duration answerTimeout = Duration.ZERO; // only tests set it
     int connections = 32;
     int fetchBytes = 1 << 20;
     int maxRedirects = 10;

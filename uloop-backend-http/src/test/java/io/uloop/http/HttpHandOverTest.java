@@ -74,7 +74,7 @@ final class HttpHandOverTest {
   }
 
   private static BlockSource open(URI uri, Path authority) throws IOException {
-    SourceOptions.Builder options = SourceOptions.builder().property("http.stall-timeout", "1");
+    SourceOptions.Builder options = SourceOptions.builder().property("http.stall-timeout", "5");
     if (authority != null) {
       options.property("http.ca-file", authority.toString());
     }

@@ -56,6 +56,16 @@ final class HttpHostileTest {
             .build());
   }
 
+  // A second for the head of each answer, and much for all of them.
+  private HttpBlockSource openPatient() throws IOException {
+    HttpSourceConfig.Builder config =
+        HttpSourceConfig.builder(origin.uri())
+            .timeout(Duration.ofSeconds(20))
+            .stallTimeout(Duration.ofMillis(300));
+    config.answerTimeout = Duration.ofSeconds(1);
+    return HttpBlockSource.open(config.build());
+  }
+
   private static void reads(HttpBlockSource source, int offset, int length) throws IOException {
     ByteBuffer dst = ByteBuffer.allocate(length);
     source.read(offset, dst);
@@ -82,7 +92,7 @@ final class HttpHostileTest {
         "TRICKLE_TRAILER"
       })
   void read_onceWrong_triesAgainAndGivesTheBytes(Lie lie) throws IOException {
-    try (HttpBlockSource source = open(Duration.ofSeconds(2))) {
+    try (HttpBlockSource source = openPatient()) {
       origin.next(lie);
       reads(source, 5, 100_000);
       reads(source, 200_000, 4096);
@@ -138,7 +148,7 @@ final class HttpHostileTest {
       })
   void open_headIsAnsweredBadly_theRangeIsBelieved(Lie lie) throws IOException {
     origin.when(request -> request.head(), lie);
-    try (HttpBlockSource source = open(Duration.ofSeconds(2))) {
+    try (HttpBlockSource source = openPatient()) {
       assertThat(source.size()).isEqualTo(SIZE);
       reads(source, 5, 1000);
     }
@@ -169,7 +179,7 @@ final class HttpHostileTest {
         request -> request.head(),
         LyingOrigin.raw(
             "HTTP/1.1 200 OK\r\nETag: \"of the head\"\r\nContent-Length: " + SIZE + "\r\n\r\n"));
-    try (HttpBlockSource source = open(Duration.ofSeconds(2))) {
+    try (HttpBlockSource source = openPatient()) {
       assertThat(source.identity().validator().orElseThrow().value()).isEqualTo("\"v1-300007\"");
       reads(source, 5, 1000);
     }

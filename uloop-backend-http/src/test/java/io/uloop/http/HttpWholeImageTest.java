@@ -30,11 +30,22 @@ final class HttpWholeImageTest {
   private HttpBlockSource open(int size) throws IOException {
     origin = LyingOrigin.serving(LyingOrigin.image(21, size));
     origin.usually(Lie.IGNORE_RANGE);
-    return HttpBlockSource.open(
-        HttpSourceConfig.builder(origin.uri())
-            .timeout(Duration.ofSeconds(3))
-            .stallTimeout(Duration.ofMillis(300))
-            .build());
+    return HttpBlockSource.open(config(Duration.ofSeconds(3)).build());
+  }
+
+  // A second for the head of each answer, and much for all of them.
+  private HttpBlockSource openPatient(int size) throws IOException {
+    origin = LyingOrigin.serving(LyingOrigin.image(21, size));
+    origin.usually(Lie.IGNORE_RANGE);
+    HttpSourceConfig.Builder config = config(Duration.ofSeconds(20));
+    config.answerTimeout = Duration.ofSeconds(1);
+    return HttpBlockSource.open(config.build());
+  }
+
+  private HttpSourceConfig.Builder config(Duration timeout) {
+    return HttpSourceConfig.builder(origin.uri())
+        .timeout(timeout)
+        .stallTimeout(Duration.ofMillis(300));
   }
 
   @AfterEach
@@ -105,7 +116,7 @@ final class HttpWholeImageTest {
         "PRECONDITION_FAILED"
       })
   void read_onceOtherwise_givesTheBytes(Lie lie) throws IOException {
-    try (HttpBlockSource source = open(SIZE)) {
+    try (HttpBlockSource source = openPatient(SIZE)) {
       origin.next(lie);
       reads(source, 40_000, 9_000);
       reads(source, 1_000, 60_000);

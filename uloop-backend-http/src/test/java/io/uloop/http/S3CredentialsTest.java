@@ -40,6 +40,7 @@ final class S3CredentialsTest {
   private final List<String> asked = new CopyOnWriteArrayList<>();
   private HttpServer services;
   private String code = "Success";
+  private int waitMillis = 20_000;
   private String sessionToken = "t==";
 
   @BeforeEach
@@ -114,7 +115,8 @@ final class S3CredentialsTest {
     if (!closed.containsKey("AWS_EC2_METADATA_SERVICE_ENDPOINT")) {
       closed.putAll(DISABLED);
     }
-    return new S3CredentialChain(closed, home, profile, new AwsMetadata(closed, url())).read();
+    return new S3CredentialChain(closed, home, profile, new AwsMetadata(closed, url(), waitMillis))
+        .read();
   }
 
   private Map<String, String> instance(String... more) {
@@ -295,6 +297,7 @@ final class S3CredentialsTest {
 
   @Test
   void read_instanceNeverAnswers_isNoCredentials() throws IOException {
+    waitMillis = 1000;
     try (ServerSocket silent = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
       Map<String, String> environment =
           Map.of("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:" + silent.getLocalPort());
