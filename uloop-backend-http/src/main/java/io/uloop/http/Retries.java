@@ -14,7 +14,7 @@ import org.jspecify.annotations.Nullable;
  *   PROTOCOL NO_RANGES back off, try again, at most 3 times without progress
  *      (all of these: from the first URL if nothing comes from where it led)
  *   PRECONDITION       try again without precondition, so that the answer shows what it is
- *   UNAUTHORIZED       try again once with new credentials
+ *   UNAUTHORIZED       try again once with new credentials, or from the first URL
  *   GONE               try again once from the first URL, or with new credentials
  *   REFUSED            try again once from the first URL, then of a mirror only
  *   CHANGED            try again of a mirror only
@@ -83,7 +83,8 @@ final class Retries {
         origin.dropPreconditions();
         yield ++protocolFailures < MOST_PROTOCOL_FAILURES;
       }
-      case UNAUTHORIZED -> renew(origin) || origin.goBack(place) || leaveOut(origin, failure);
+      case UNAUTHORIZED ->
+          renew(origin) || relocate(origin) || origin.goBack(place) || leaveOut(origin, failure);
       case GONE ->
           relocate(origin) || renew(origin) || origin.goBack(place) || leaveOut(origin, failure);
       case REFUSED -> relocate(origin) || origin.goBack(place) || leaveOut(origin, failure);

@@ -76,7 +76,14 @@ final class HttpRedirectTest {
   @ParameterizedTest
   @EnumSource(
       value = Lie.class,
-      names = {"UNAVAILABLE", "RESET_HEAD", "GARBAGE", "NO_CONTENT_RANGE", "TEAPOT"})
+      names = {
+        "UNAVAILABLE",
+        "RESET_HEAD",
+        "GARBAGE",
+        "NO_CONTENT_RANGE",
+        "TEAPOT",
+        "UNAUTHORIZED"
+      })
   void read_targetFailsForGood_isResolvedAgainFromTheFirst(Lie lie) throws IOException {
     node.always(lie);
     leadTo(other);
