@@ -2,6 +2,7 @@
 package io.uloop.nbd;
 
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.URI;
 import java.net.URISyntaxException;
 import java.net.URLEncoder;
@@ -14,13 +15,15 @@ import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
 
 /**
  * An export as a file: nbdfuse, of libnbd, as a child process.
  *
- * <p>A thread, {@code uloop-fuse}, starts the child and waits for its end. It has to be that
- * thread: the child asks for a signal when its parent dies (setpriv --pdeathsig, of util-linux),
- * and for the kernel the parent is the thread.
+ * <p>A thread, {@code uloop-fuse}, starts the child, reads what it says, and waits for its end. It
+ * has to be that thread: the child asks for a signal when its parent dies (setpriv --pdeathsig, of
+ * util-linux), and for the kernel the parent is the thread. Reading never stops: nbdfuse says a
+ * line for every operation that fails, and with a full pipe all its threads would stand still.
  *
  * <p><b>Source:</b> nbdfuse(1), setpriv(1), prctl(2) under PR_SET_PDEATHSIG.
  */
@@ -37,10 +40,15 @@ final class FuseMount {
   private final Path mountPoint;
   private final Process child;
 
-  private FuseMount(NativeCalls calls, Path mountPoint, Process child) {
+  /** The last that the child says on standard error, there when it has ended. */
+  private final CompletableFuture<String> words;
+
+  private FuseMount(
+      NativeCalls calls, Path mountPoint, Process child, CompletableFuture<String> words) {
     this.calls = calls;
     this.mountPoint = mountPoint;
     this.child = child;
+    this.words = words;
   }
 
   /** Fails if a program that is needed, or the kernel's half of it, is not there. */
@@ -90,8 +98,9 @@ final class FuseMount {
       command.add("-r");
     }
     command.addAll(List.of(mountPoint.resolve("disk").toString(), uri(server)));
-    Process child = spawn(command);
-    FuseMount mount = new FuseMount(server.calls(), mountPoint, child);
+    CompletableFuture<String> words = new CompletableFuture<>();
+    Process child = spawn(command, words);
+    FuseMount mount = new FuseMount(server.calls(), mountPoint, child, words);
     try {
       boolean ready = KernelPoll.until(READY, () -> Files.exists(mount.file()) || !child.isAlive());
       if (!ready || !child.isAlive()) {
@@ -123,7 +132,8 @@ final class FuseMount {
     }
   }
 
-  private static Process spawn(List<String> command) throws IOException {
+  private static Process spawn(List<String> command, CompletableFuture<String> words)
+      throws IOException {
     CompletableFuture<Process> started = new CompletableFuture<>();
     Thread parent =
         new Thread(
@@ -134,7 +144,8 @@ final class FuseMount {
                         .redirectOutput(ProcessBuilder.Redirect.DISCARD)
                         .start();
                 started.complete(child);
-                child.waitFor();
+                words.complete(readToTheEnd(child.getErrorStream()));
+                child.waitFor(); // Ending before it would end it.
               } catch (IOException | InterruptedException | RuntimeException e) {
                 started.completeExceptionally(e);
               }
@@ -152,6 +163,24 @@ final class FuseMount {
     }
   }
 
+  /** Reads all there is until the end, and gives the last of it. */
+  private static String readToTheEnd(InputStream in) {
+    byte[] last = new byte[MOST_ERROR_BYTES];
+    byte[] next = new byte[MOST_ERROR_BYTES];
+    int held = 0;
+    try {
+      for (int count = in.read(next); count >= 0; count = in.read(next)) {
+        int kept = Math.min(held, last.length - count);
+        System.arraycopy(last, held - kept, last, 0, kept);
+        System.arraycopy(next, 0, last, kept, count);
+        held = kept + count;
+      }
+    } catch (IOException e) {
+      LOG.log(System.Logger.Level.DEBUG, "nbdfuse cannot be heard any more", e);
+    }
+    return new String(last, 0, held, StandardCharsets.UTF_8);
+  }
+
   /** Gives the file that the export appears as. */
   Path file() {
     return mountPoint.resolve("disk");
@@ -161,15 +190,20 @@ final class FuseMount {
     return child.isAlive();
   }
 
-  private String lastWords() throws IOException {
+  private String lastWords() {
     if (child.isAlive()) {
       return "no answer";
     }
-    byte[] words = child.getErrorStream().readNBytes(MOST_ERROR_BYTES);
-    return new String(words, StandardCharsets.UTF_8).strip().replace('\n', ' ')
-        + " (exit "
-        + child.exitValue()
-        + ")";
+    String said;
+    try {
+      said = words.get(END_SECONDS, TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      said = "";
+    } catch (ExecutionException | TimeoutException e) {
+      said = ""; // Somebody else has its standard error and lives on.
+    }
+    return said.strip().replace('\n', ' ') + " (exit " + child.exitValue() + ")";
   }
 
   /**

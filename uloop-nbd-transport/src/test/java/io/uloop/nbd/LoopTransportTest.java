@@ -138,6 +138,35 @@ class LoopTransportTest {
     assertThat(children()).isEqualTo(before);
   }
 
+  @Test
+  void reads_thousandsThatFail_allEndAndTheDeviceGoesOn() throws Exception {
+    try (KernelTestDevice device = KernelTestDevice.readOnly(disk);
+        Attachment attachment = new KernelTransport().attach(device, "/dev/loop", Map.of())) {
+      device.failing = true;
+      Path errors = directory.resolve("errors");
+      // Goes on after an error, with the next three sectors: 6827 times.
+      ProcessBuilder dd =
+          new ProcessBuilder(
+              "dd",
+              "if=" + attachment.place(),
+              "of=/dev/null",
+              "bs=1536",
+              "iflag=direct",
+              "conv=noerror");
+      dd.environment().put("LC_ALL", "C");
+      Process reader = dd.redirectError(errors.toFile()).start();
+
+      // Each makes nbdfuse say a line, of which a pipe holds about a thousand.
+      assertThat(reader.waitFor(30, TimeUnit.SECONDS)).isTrue();
+      assertThat(Files.readAllLines(errors))
+          .filteredOn(line -> line.endsWith("Input/output error"))
+          .hasSizeGreaterThan(5000);
+      device.failing = false;
+      assertThat(readAll(attachment.place()))
+          .isEqualTo(Arrays.copyOf(content, DISK_BYTES / 512 * 512));
+    }
+  }
+
   private static long children() {
     return ProcessHandle.current().children().filter(ProcessHandle::isAlive).count();
   }
