@@ -88,10 +88,15 @@ final class Serving implements AutoCloseable {
    *
    * @return the exit code
    */
-  int await() throws InterruptedException, IOException {
+  int await() throws InterruptedException {
     Attachment served = attachment;
     if (served != null) {
-      served.await();
+      try {
+        served.await();
+      } catch (IOException e) {
+        // It may come before the signal's thread has told of the same.
+        locked(() -> detachFailure = e);
+      }
     }
     return stop();
   }
@@ -100,7 +105,7 @@ final class Serving implements AutoCloseable {
    * A signal, while a kernel device is served: it may be in use, and stays then. The next signal
    * forces it. Once it is detached, {@link #await} goes on.
    */
-  private void requestStop(Attachment attachment) {
+  void requestStop(Attachment attachment) {
     try {
       attachment.close();
     } catch (DeviceInUseException e) {
@@ -144,7 +149,9 @@ final class Serving implements AutoCloseable {
       if (earlier == null) {
         return e;
       }
-      earlier.addSuppressed(e);
+      if (earlier != e) {
+        earlier.addSuppressed(e);
+      }
       return earlier;
     }
   }

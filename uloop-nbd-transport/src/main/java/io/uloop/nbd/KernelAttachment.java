@@ -25,8 +25,12 @@ import org.jspecify.annotations.Nullable;
  * descriptor that is open since the attach, since only that one reports a write-back that failed at
  * any time in between; disconnect; wait until the kernel is done; stop serving.
  *
+ * <p>A detach that failed is reported by everybody who asks: the close that did it, {@link #await},
+ * and closes that come later; who waits may be through before who closed it has said a word.
+ *
  * <p><b>Threads:</b> safe for any; {@code lock} is held for the whole of a close, which is what a
- * second closer has to wait for. It guards no field that {@link #await} reads.
+ * second closer has to wait for. {@link #await} reads {@code failures} without it, once {@code
+ * detached} says that nothing is added any more.
  */
 final class KernelAttachment implements DeviceTransport.Attachment {
 
@@ -42,6 +46,8 @@ final class KernelAttachment implements DeviceTransport.Attachment {
   private final NativeFd held;
   private final ReentrantLock lock = new ReentrantLock();
   private final CountDownLatch detached = new CountDownLatch(1);
+
+  private final Failures failures = new Failures();
 
   /** Guarded by {@code lock}. */
   private boolean refused;
@@ -116,6 +122,7 @@ final class KernelAttachment implements DeviceTransport.Attachment {
         close();
       }
     }
+    failures.raise(place());
   }
 
   @Override
@@ -125,13 +132,13 @@ final class KernelAttachment implements DeviceTransport.Attachment {
       if (!closed) {
         detach();
       }
+      failures.raise(place());
     } finally {
       lock.unlock();
     }
   }
 
   private void detach() throws IOException {
-    Failures failures = new Failures();
     boolean forced = false;
     if (binding.attached()) {
       Optional<NativeFd> claim = claim();
@@ -158,7 +165,6 @@ final class KernelAttachment implements DeviceTransport.Attachment {
         });
     failures.run(server);
     detached.countDown();
-    failures.raise(place());
   }
 
   /**
