@@ -250,7 +250,8 @@ final class Connection implements EventLoop.Selectable, Runnable {
         return;
       }
     }
-    if (flush(false) == OutputQueue.State.EMPTY && leftover != null) {
+    boolean more = leftover != null || link.holdsInput() || endOfStream || finished;
+    if (flush(false) == OutputQueue.State.EMPTY && more) {
       loop.execute(this::pump); // The socket may be empty, so no event would come.
     }
   }

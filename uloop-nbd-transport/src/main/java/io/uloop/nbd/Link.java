@@ -41,6 +41,11 @@ interface Link {
     return false;
   }
 
+  /** Tells whether there may be something to read of which the socket knows no more. */
+  default boolean holdsInput() {
+    return false;
+  }
+
   /** Gives back what is held; nothing is called afterwards. */
   default void release() {}
 }

@@ -77,6 +77,11 @@ final class TlsLink implements Link {
   }
 
   @Override
+  public boolean holdsInput() {
+    return plain.holds() || received.holds();
+  }
+
+  @Override
   public int read(ByteBuffer dst) throws IOException {
     int before = dst.position();
     fetches = FETCHES;

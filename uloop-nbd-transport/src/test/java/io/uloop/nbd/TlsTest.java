@@ -30,6 +30,7 @@ class TlsTest {
 
   private static final int ERR_INVALID = 1 << 31 | 3;
   private static final int ERR_TLS_REQD = 1 << 31 | 5;
+  private static final int EPERM = 1;
   private static final int SIZE = 4 << 20;
   private static final byte[] NONE = {};
 
@@ -125,6 +126,24 @@ class TlsTest {
       }
       client.request(0, 2, 1, 0, 0);
       assertThat(client.isClosed()).isTrue();
+    }
+  }
+
+  /** After so much in one go it is the turn of others, while TLS has the last bytes already. */
+  @ParameterizedTest
+  @ValueSource(ints = {1_050_000, 1_056_768, 1_058_000, 1_060_000, 1_062_500, 1_064_960, 1_070_000})
+  void write_longAndRefused_isAnsweredWithoutMoreFromTheClient(int length) throws Exception {
+    device.readOnly();
+    try (NbdServer server = start(true, false);
+        Socket socket = connect(server);
+        NbdTestClient client = upgrade(socket, null)) {
+      client.go(8, "disk");
+      socket.setSoTimeout(10_000);
+      for (int i = 0; i < 5; i++) {
+        client.write(0, i, 0, new byte[length]);
+
+        assertThat(NbdTestClient.error(client.receiveReply(0))).isEqualTo(EPERM);
+      }
     }
   }
 
