@@ -227,6 +227,7 @@ final class ReadPlan extends Request implements Transfer.End {
     } catch (RuntimeException | Error e) {
       owner.connection().fail(e);
     }
+    owner.loop().markDirty(owner.connection()); // Others may take their time to come.
   }
 
   private void send(Fetching piece, @Nullable Throwable failure) {
@@ -245,7 +246,6 @@ final class ReadPlan extends Request implements Transfer.End {
       owner.inFlight().discharge(piece.length - missing(plan));
     }
     begin(plan, missing(plan));
-    owner.loop().markDirty(owner.connection());
   }
 
   private void take(Reading piece, @Nullable Throwable failure) {

@@ -128,6 +128,15 @@ final class MemoryDevice implements BlockDevice {
     due.forEach(Runnable::run);
   }
 
+  /** Answers the oldest of the misses that are held. */
+  void releaseOneMiss() {
+    Runnable due;
+    synchronized (this) {
+      due = held.remove(0);
+    }
+    due.run();
+  }
+
   synchronized int heldMisses() {
     return held.size();
   }

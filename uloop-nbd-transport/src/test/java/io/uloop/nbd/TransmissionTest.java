@@ -72,6 +72,29 @@ class TransmissionTest {
   }
 
   @ParameterizedTest
+  @ValueSource(ints = {STRUCTURED, EXTENDED})
+  void read_piecesComeOneByOne_eachIsSentAsItComes(int mode) throws IOException {
+    device.absent(0, SIZE).failing(1 << 20, (1 << 20) + 4096).holdMisses();
+    NbdTestClient client = go(mode);
+    client.request(0, 0, 1, 0, 3 << 20);
+    ServerFixture.await("all are asked", () -> device.heldMisses() == 3);
+
+    device.releaseOneMiss();
+    Chunk first = client.receiveChunk(0);
+    assertThat(first.offset()).isZero();
+    ServerFixture.assertSame(first.data(), device.slice(0, 1 << 20));
+
+    device.releaseOneMiss();
+    Chunk failure = client.receiveChunk(0);
+    assertThat(failure.error()).isEqualTo(EIO);
+    assertThat(failure.offset()).isEqualTo(1 << 20);
+    assertThat(failure.done()).isFalse();
+
+    device.releaseOneMiss();
+    assertThat(client.receiveReply(0)).extracting(Chunk::offset).contains(2L << 20);
+  }
+
+  @ParameterizedTest
   @ValueSource(ints = {SIMPLE, STRUCTURED, EXTENDED})
   void read_partlyPresentWithHoles_givesTheBytes(int mode) throws IOException {
     device.absent(100_000, 200_000).absent(4 << 20, 7 << 20).hole(1 << 20, 2 << 20);
