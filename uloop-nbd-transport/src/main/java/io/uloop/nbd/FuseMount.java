@@ -33,7 +33,10 @@ final class FuseMount {
 
   private static final Duration READY = Duration.ofSeconds(20);
   private static final long END_SECONDS = 5;
-  private static final int MNT_DETACH = 2;
+
+  /** From {@code sys/mount.h}. */
+  static final int MNT_DETACH = 2;
+
   private static final int MOST_ERROR_BYTES = 4096;
 
   private final NativeCalls calls;

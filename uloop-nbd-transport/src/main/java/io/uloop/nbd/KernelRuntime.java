@@ -31,7 +31,8 @@ import java.util.Set;
  * </pre>
  *
  * Somebody serves a device as long as its socket takes connections. What a killed process leaves is
- * removed by the next one that attaches the same device or, if it had none yet, any device.
+ * removed by the next one that attaches the same device or, if it had none yet, any device; with
+ * the mount, if there is one whose child was killed too.
  */
 final class KernelRuntime implements Closeable {
 
@@ -41,6 +42,7 @@ final class KernelRuntime implements Closeable {
       PosixFilePermissions.fromString("rwx------");
   private static final String PREFIX = "attach-";
   private static final String PID = "pid";
+  private static final String MOUNT = "fuse";
   private static final Duration PROBE = Duration.ofSeconds(2);
 
   private final Path base;
@@ -157,7 +159,7 @@ final class KernelRuntime implements Closeable {
 
   /** Gives an empty directory to mount on. */
   Path mountPoint() throws IOException {
-    return Files.createDirectories(directory.resolve("fuse"));
+    return Files.createDirectories(directory.resolve(MOUNT));
   }
 
   /** Makes the attachment known as the one of a device, and removes what a dead one left there. */
@@ -188,6 +190,7 @@ final class KernelRuntime implements Closeable {
     if (!Files.isDirectory(directory)) {
       return;
     }
+    unmount(directory.resolve(MOUNT));
     try (DirectoryStream<Path> files = Files.newDirectoryStream(directory)) {
       for (Path file : files) {
         if (!file.endsWith(PID)) {
@@ -198,5 +201,18 @@ final class KernelRuntime implements Closeable {
     // Last, as without it nobody could tell that the rest is abandoned.
     Files.deleteIfExists(directory.resolve(PID));
     Files.delete(directory);
+  }
+
+  /**
+   * Takes away the mount of a child that was killed, which nobody else unmounts: it answers every
+   * look at it with an error, and stands in the way of removing its directory.
+   */
+  private static void unmount(Path mount) throws IOException {
+    try {
+      NativeCalls.load().umount2(mount.toString(), FuseMount.MNT_DETACH);
+    } catch (NativeException e) {
+      // The usual case: it is no mount, or not even there. If it is one, removing it will say so.
+      LOG.log(System.Logger.Level.DEBUG, () -> mount + ": " + e.getMessage());
+    }
   }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.uloop.DeviceTransport.Attachment;
+import java.io.BufferedReader;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
@@ -167,6 +168,45 @@ class LoopTransportTest {
     }
   }
 
+  @Test
+  void attach_afterServerAndNbdfuseWereKilled_goesOn() throws Exception {
+    String java = ProcessHandle.current().info().command().orElseThrow();
+    Process server =
+        new ProcessBuilder(
+                java,
+                "-cp",
+                System.getProperty("java.class.path"),
+                Server.class.getName(),
+                disk.toString())
+            .redirectError(directory.resolve("errors").toFile())
+            .start();
+    try (BufferedReader said = server.inputReader()) {
+      String ready = said.readLine();
+      assertThat(ready).startsWith("ready /dev/loop");
+      String place = ready.substring("ready ".length());
+      List<ProcessHandle> children = server.children().toList();
+      assertThat(children).hasSize(1);
+      ProcessHandle nbdfuse = children.get(0);
+      // Each of them would unmount if it saw the other one go.
+      signal("STOP", server.pid());
+      signal("KILL", nbdfuse.pid());
+      signal("KILL", server.pid());
+      assertThat(server.waitFor(10, TimeUnit.SECONDS)).isTrue();
+      nbdfuse.onExit().get(10, TimeUnit.SECONDS);
+
+      try (KernelTestDevice device = KernelTestDevice.readOnly(disk);
+          Attachment attachment = new KernelTransport().attach(device, place, Map.of())) {
+        assertThat(readAll(attachment.place())).hasSize(DISK_BYTES / 512 * 512);
+      }
+    } finally {
+      server.destroyForcibly();
+    }
+  }
+
+  private static void signal(String name, long pid) throws Exception {
+    assertThat(new ProcessBuilder("kill", "-" + name, "" + pid).start().waitFor()).isZero();
+  }
+
   private static long children() {
     return ProcessHandle.current().children().filter(ProcessHandle::isAlive).count();
   }
@@ -178,5 +218,19 @@ class LoopTransportTest {
 
   private static byte[] readAll(String path) throws IOException {
     return Files.readAllBytes(Path.of(path));
+  }
+
+  /** A process that serves a file as a loop device until it is killed. */
+  static final class Server {
+
+    private Server() {}
+
+    public static void main(String[] args) throws Exception {
+      try (KernelTestDevice device = KernelTestDevice.readOnly(Path.of(args[0]));
+          Attachment attachment = new KernelTransport().attach(device, "/dev/loop", Map.of())) {
+        System.out.println("ready " + attachment.place());
+        attachment.await();
+      }
+    }
   }
 }
