@@ -9,6 +9,7 @@ import java.io.PrintStream;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -71,8 +72,12 @@ final class CtlAttach implements Callable<Integer> {
     given.putIfAbsent("identifier", "uloop:" + socket + ":" + export);
     try (Serving serving = new Serving(CtlCommand.NAME, out, err)) {
       DeviceTransports.check(device, given);
-      Attachment attachment = KernelDevices.attach(socket, export, device, given);
-      serving.ready(attachment, size(attachment.place()));
+      // What the kernel reads meanwhile is the server's to answer, so nothing can be hastened.
+      Optional<Attachment> attachment =
+          serving.attach(device, true, () -> KernelDevices.attach(socket, export, device, given));
+      if (attachment.isPresent()) {
+        serving.ready(attachment.get(), size(attachment.get().place()));
+      }
       return serving.await();
     }
   }

@@ -21,6 +21,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 
 /**
@@ -57,20 +58,29 @@ final class Launch {
       DeviceTransports.check(command.device, deviceProperties());
       CachedDevice device = open();
       serving.device(device);
-      Attachment attachment =
-          DeviceTransports.attach(device, command.device, deviceProperties(device));
-      serving.ready(attachment, device.size());
-      if (needsNoCiphers()) {
-        QuietCompiler.begin();
+      Map<String, String> properties = deviceProperties(device);
+      Optional<Attachment> attachment =
+          serving.attach(
+              command.device,
+              takesOver(properties),
+              () -> DeviceTransports.attach(device, command.device, properties));
+      if (attachment.isPresent()) {
+        serve(serving, device, attachment.get(), out);
       }
-      if (!command.verbose) {
-        LaunchLog.show(System.Logger.Level.WARNING);
-      }
-      ProgressLine progress =
-          ProgressLine.wanted() ? new ProgressLine(program, device.size()) : null;
-      serving.report(Reporter.start(device, out, command.statsSeconds, progress));
       return serving.await();
     }
+  }
+
+  private void serve(Serving serving, CachedDevice device, Attachment attachment, PrintStream out) {
+    serving.ready(attachment, device.size());
+    if (needsNoCiphers()) {
+      QuietCompiler.begin();
+    }
+    if (!command.verbose) {
+      LaunchLog.show(System.Logger.Level.WARNING);
+    }
+    ProgressLine progress = ProgressLine.wanted() ? new ProgressLine(program, device.size()) : null;
+    serving.report(Reporter.start(device, out, command.statsSeconds, progress));
   }
 
   private CachedDevice open() throws IOException {
@@ -139,6 +149,13 @@ final class Launch {
 
   private boolean isKernelDevice() {
     return command.device.startsWith("/dev/");
+  }
+
+  /** Whether there is a device from before, which may be mounted, to be taken over. */
+  private boolean takesOver(Map<String, String> properties) throws IOException {
+    return isKernelDevice()
+        && KernelDevices.list().stream()
+            .anyMatch(attached -> attached.identifier().equals(properties.get("identifier")));
   }
 
   private static String digest(SourceIdentity identity) {

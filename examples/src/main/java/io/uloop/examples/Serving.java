@@ -8,6 +8,8 @@ import io.uloop.nbd.SdNotify;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.PrintStream;
+import java.util.Optional;
+import java.util.concurrent.locks.Condition;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -15,14 +17,16 @@ import org.jspecify.annotations.Nullable;
  * What a launcher has opened, until it is stopped.
  *
  * <pre>
- *   opening -> serving -> stopped    stop: a signal, or the device was detached from outside
- *      |__________________^          a signal while opening, or a failure to open
+ *   opening -> attaching -> serving -> stopped    a signal, or the device was detached from outside
+ *      |           |_____________________^        a signal, obeyed when the attach ends; or it fails
+ *      |_________________________________^        a signal, or a failure to open
  * </pre>
  *
  * <p>A signal makes the JVM run its shutdown hooks while the main thread still waits. The hook here
  * stops what is served and ends the process itself, as a JVM would otherwise exit with the signal's
- * number, and a clean stop is exit code 0. A kernel device that is mounted has a say in it, so
- * while one is served signals come to {@link #requestStop} instead.
+ * number, and a clean stop is exit code 0. A kernel device that is mounted has a say in it, and one
+ * that is just being attached would be left behind: with such a device signals come to {@link
+ * #stopAsked} instead.
  */
 final class Serving implements AutoCloseable {
 
@@ -33,10 +37,22 @@ final class Serving implements AutoCloseable {
 
   // Guards all below; held while stopping, so that whoever stops second waits for the first.
   private final ReentrantLock lock = new ReentrantLock();
+  private final Condition attachEnded = lock.newCondition();
   private @Nullable BlockDevice device;
   private @Nullable Attachment attachment;
   private @Nullable Reporter reporter;
-  private @Nullable IOException detachFailure;
+  private @Nullable IOException failure;
+  private boolean attaching;
+
+  /** Whether what is being attached may be in use from before, as it is taken over. */
+  private boolean mayBeInUse;
+
+  /** How often a signal asked for a stop while attaching. */
+  private int asked;
+
+  /** Whether the hook waits for the end of the attach, to stop all itself. */
+  private boolean ending;
+
   private boolean stopped;
   private int code;
 
@@ -52,14 +68,103 @@ final class Serving implements AutoCloseable {
     locked(() -> this.device = device);
   }
 
-  /** Takes over the attachment and says that it serves. */
+  /** How a device is attached. */
+  interface Attaching {
+    Attachment attach() throws IOException;
+  }
+
+  /**
+   * Attaches, and takes over the attachment.
+   *
+   * <p>A stop that is asked for meanwhile is obeyed when the attach ends. It ends soon: the kernel
+   * looks for partitions, and the device is closed, so that such reads fail. But where somebody may
+   * use the device already, only the second request does that.
+   *
+   * @param place where
+   * @param inUse whether that is so: the device may be taken over
+   * @return the attachment; empty if there is none to be served, as a stop was asked for
+   */
+  Optional<Attachment> attach(String place, boolean inUse, Attaching how) throws IOException {
+    if (place.startsWith("/dev/")) {
+      Signals.onStop(this::stopAsked);
+    }
+    if (!beginAttach(inUse)) {
+      return Optional.empty();
+    }
+    Attachment made = null;
+    IOException refusal = null;
+    try {
+      made = how.attach();
+    } catch (IOException e) {
+      refusal = e;
+    } finally {
+      endAttach(made);
+    }
+    if (refusal != null && asked == 0 && !ending) {
+      throw refusal;
+    }
+    return made == null || ending || obeyed(made) ? Optional.empty() : Optional.of(made);
+  }
+
+  /** Tells whether to attach at all. */
+  private boolean beginAttach(boolean inUse) {
+    locked(
+        () -> {
+          mayBeInUse = inUse;
+          attaching = !stopped;
+        });
+    return attaching;
+  }
+
+  /** From here on nobody counts requests any more. */
+  private void endAttach(@Nullable Attachment made) {
+    locked(
+        () -> {
+          attachment = made;
+          attaching = false;
+          attachEnded.signalAll();
+        });
+  }
+
+  /** Does what was asked for while attaching; tells whether that ended it. */
+  private boolean obeyed(Attachment made) {
+    int requests = asked > 0 && !mayBeInUse ? 2 : asked;
+    boolean ended = false;
+    for (int i = 0; i < requests && !ended; i++) {
+      ended = requestStop(made);
+    }
+    return ended;
+  }
+
+  /** Takes note of a signal. */
+  void stopAsked() {
+    Attachment served;
+    lock.lock();
+    try {
+      if (attaching) {
+        asked++;
+        hastenAttach();
+      }
+      served = attachment;
+    } finally {
+      lock.unlock();
+    }
+    if (served != null) {
+      requestStop(served);
+    }
+  }
+
+  /** Has reads fail which the attach may wait for, if they are nobody else's; under the lock. */
+  private void hastenAttach() {
+    if (!mayBeInUse || asked > 1) {
+      failure = close(device, failure);
+    }
+  }
+
+  /** Says that it serves. */
   void ready(Attachment attachment, long sizeBytes) {
     locked(
         () -> {
-          this.attachment = attachment;
-          if (attachment.place().startsWith("/dev/")) {
-            Signals.onStop(() -> requestStop(attachment));
-          }
           out.println("ready " + attachment.place() + " " + sizeBytes);
           out.flush();
         });
@@ -95,7 +200,7 @@ final class Serving implements AutoCloseable {
         served.await();
       } catch (IOException e) {
         // It may come before the signal's thread has told of the same.
-        locked(() -> detachFailure = e);
+        locked(() -> failure = e);
       }
     }
     return stop();
@@ -104,26 +209,33 @@ final class Serving implements AutoCloseable {
   /**
    * A signal, while a kernel device is served: it may be in use, and stays then. The next signal
    * forces it. Once it is detached, {@link #await} goes on.
+   *
+   * @return false if it stays
    */
-  void requestStop(Attachment attachment) {
+  private boolean requestStop(Attachment attachment) {
     try {
       attachment.close();
     } catch (DeviceInUseException e) {
       err.println(program + ": " + e.getMessage());
+      return false;
     } catch (IOException e) {
-      locked(() -> detachFailure = e);
+      locked(() -> failure = e);
     }
+    return true;
   }
 
   /** Stops what is served; the second time, gives the code of the first. */
   private int stop() {
     lock.lock();
     try {
+      while (attaching) {
+        attachEnded.awaitUninterruptibly();
+      }
       if (stopped) {
         return code;
       }
       stopped = true;
-      IOException failure = close(attachment, detachFailure);
+      failure = close(attachment, failure);
       if (reporter != null) {
         reporter.close();
       }
@@ -157,6 +269,13 @@ final class Serving implements AutoCloseable {
   }
 
   private void stopProcess() {
+    locked(
+        () -> {
+          if (attaching) {
+            ending = true;
+            hastenAttach();
+          }
+        });
     int result = stop();
     out.flush();
     Runtime.getRuntime().halt(result);
