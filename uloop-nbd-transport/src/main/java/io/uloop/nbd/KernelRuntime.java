@@ -16,22 +16,26 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
 /**
  * The private directory of one attachment, and the name it can be found by.
  *
  * <pre>
  *   /run/uloop/                   mode 0700
- *     attach-8123412345/          mode 0700, one for each attachment
- *       pid                       the process
+ *     attach-714-8123412345/      mode 0700, one for each attachment; 714 is the process
  *       sock                      where the server listens, for the kernel's links only; a link,
  *                                 if the server is not ours
  *       fuse/disk                 the mount of a loop device
- *     nbd0 -> attach-8123412345   which attachment serves the device
+ *     nbd0 -> attach-714-81...    which attachment serves the device
  * </pre>
  *
- * Somebody serves a device as long as its socket takes connections. What a killed process leaves is
- * removed by the next one that attaches the same device or, if it had none yet, any device; with
+ * The process is part of the name so that there is no moment, when the directory comes or goes, at
+ * which nobody could tell that it is abandoned. Older ones have a file, {@code pid}.
+ *
+ * <p>Somebody serves a device as long as its socket takes connections. What a killed process leaves
+ * is removed by the next one that attaches the same device or, if it had none yet, any device; with
  * the mount, if there is one whose child was killed too.
  */
 final class KernelRuntime implements Closeable {
@@ -41,6 +45,7 @@ final class KernelRuntime implements Closeable {
   private static final Set<PosixFilePermission> PRIVATE =
       PosixFilePermissions.fromString("rwx------");
   private static final String PREFIX = "attach-";
+  private static final Pattern NAME = Pattern.compile(PREFIX + "(\\d+)-\\d+");
   private static final String PID = "pid";
   private static final String MOUNT = "fuse";
   private static final Duration PROBE = Duration.ofSeconds(2);
@@ -63,9 +68,9 @@ final class KernelRuntime implements Closeable {
       throw new IOException(base + " must be a directory of mode 0700");
     }
     removeAbandoned(base);
+    String prefix = PREFIX + ProcessHandle.current().pid() + "-";
     Path directory =
-        Files.createTempDirectory(base, PREFIX, PosixFilePermissions.asFileAttribute(PRIVATE));
-    Files.writeString(directory.resolve(PID), Long.toString(ProcessHandle.current().pid()));
+        Files.createTempDirectory(base, prefix, PosixFilePermissions.asFileAttribute(PRIVATE));
     return new KernelRuntime(base, directory);
   }
 
@@ -97,13 +102,36 @@ final class KernelRuntime implements Closeable {
     }
   }
 
-  /** Whether the process is gone; one that has not yet said which it is counts as living. */
+  /** Whether the process is gone; one of which it is not known which it is counts as living. */
   private static boolean isDead(Path directory) {
     try {
-      long pid = Long.parseLong(Files.readString(directory.resolve(PID)).strip());
-      return ProcessHandle.of(pid).isEmpty();
-    } catch (IOException | NumberFormatException e) {
+      return process(directory)
+          .filter(pid -> ProcessHandle.of(Long.parseLong(pid)).isEmpty())
+          .isPresent();
+    } catch (NumberFormatException e) {
       return false;
+    }
+  }
+
+  /** Gives the number of the process that made a directory. */
+  private static Optional<String> process(Path directory) {
+    Matcher name = NAME.matcher(directory.getFileName().toString());
+    if (name.matches()) {
+      return Optional.of(name.group(1));
+    }
+    try {
+      return Optional.of(Files.readString(directory.resolve(PID)).strip());
+    } catch (IOException e) {
+      return Optional.empty(); // not ours, or not ours to see
+    }
+  }
+
+  /** Gives the directory that a device is, or was, served from. */
+  private static Optional<Path> directory(String deviceName) {
+    try {
+      return Optional.of(base().resolve(Files.readSymbolicLink(base().resolve(deviceName))));
+    } catch (IOException e) {
+      return Optional.empty(); // not ours, or not ours to see
     }
   }
 
@@ -128,11 +156,7 @@ final class KernelRuntime implements Closeable {
 
   /** Gives the number of the process that serves the device, or did; empty if none ever did. */
   static Optional<String> server(String deviceName) {
-    try {
-      return Optional.of(Files.readString(base().resolve(deviceName).resolve(PID)));
-    } catch (IOException e) {
-      return Optional.empty(); // not ours, or not ours to see
-    }
+    return directory(deviceName).flatMap(KernelRuntime::process);
   }
 
   /**
@@ -140,7 +164,7 @@ final class KernelRuntime implements Closeable {
    * another, that may still serve, with nobody to replace its links.
    */
   static boolean isAbandoned(String deviceName) {
-    return isDead(base().resolve(deviceName));
+    return directory(deviceName).filter(KernelRuntime::isDead).isPresent();
   }
 
   /** Tells whether a file is, or was, the mount of an attachment. */
@@ -198,7 +222,7 @@ final class KernelRuntime implements Closeable {
         }
       }
     }
-    // Last, as without it nobody could tell that the rest is abandoned.
+    // Last, as without it nobody could tell that the rest of an older one is abandoned.
     Files.deleteIfExists(directory.resolve(PID));
     Files.delete(directory);
   }

@@ -14,6 +14,7 @@ import org.junit.jupiter.api.Timeout;
 @Timeout(30)
 class KernelRuntimeTest {
 
+  /** One as it was made when the process was a file in it. */
   private static Path abandoned(Path base, long pid) throws IOException {
     Path directory = Files.createTempDirectory(base, "attach-test");
     Files.writeString(directory.resolve("pid"), Long.toString(pid));
@@ -54,6 +55,50 @@ class KernelRuntimeTest {
         }
       }
     }
+  }
+
+  @Test
+  void create_leftBeforeOrAfterAnythingWasInIt_isRemovedByItsName() throws Exception {
+    try (KernelRuntime first = KernelRuntime.create()) {
+      Path own = Path.of(first.socketPath()).getParent();
+      String prefix = "attach-" + ProcessHandle.current().pid() + "-";
+      assertThat(own.getFileName().toString()).startsWith(prefix);
+      assertThat(own).isEmptyDirectory();
+      Path dead =
+          Files.createDirectory(own.resolveSibling("attach-" + pidOfADeadProcess() + "-123"));
+      Path alive = Files.createDirectory(own.resolveSibling(prefix + "123"));
+
+      try (KernelRuntime second = KernelRuntime.create()) {
+        assertThat(dead).doesNotExist();
+        assertThat(alive).isDirectory();
+        assertThat(own).isDirectory();
+        assertThat(Path.of(second.socketPath()).getParent()).isDirectory();
+      } finally {
+        Files.delete(alive);
+      }
+    }
+  }
+
+  @Test
+  void server_ofPublishedDevice_isTheProcessInEitherForm() throws Exception {
+    long dead = pidOfADeadProcess();
+    try (KernelRuntime runtime = KernelRuntime.create()) {
+      runtime.publish("nbd-of-test");
+      assertThat(KernelRuntime.server("nbd-of-test")).contains("" + ProcessHandle.current().pid());
+      assertThat(KernelRuntime.isAbandoned("nbd-of-test")).isFalse();
+
+      Path older = abandoned(Path.of(runtime.socketPath()).getParent().getParent(), dead);
+      Path link = Files.createSymbolicLink(older.resolveSibling("nbd-older"), older.getFileName());
+      assertThat(KernelRuntime.server("nbd-older")).contains("" + dead);
+      assertThat(KernelRuntime.isAbandoned("nbd-older")).isTrue();
+      runtime.publish("nbd-older");
+      assertThat(older).doesNotExist();
+      assertThat(KernelRuntime.isAbandoned("nbd-older")).isFalse();
+      Files.delete(link);
+      Files.delete(link.resolveSibling("nbd-of-test"));
+    }
+    assertThat(KernelRuntime.server("nbd-of-test")).isEmpty();
+    assertThat(KernelRuntime.isAbandoned("nbd-of-test")).isFalse();
   }
 
   @Test
