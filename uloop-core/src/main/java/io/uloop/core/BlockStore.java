@@ -56,6 +56,9 @@ final class BlockStore {
 
   private final Runnable onDirty;
 
+  /** See {@link #noticeCut}. */
+  private volatile boolean cut;
+
   /** How often written data was lost, as it could not be forced. */
   private final AtomicLong losses = new AtomicLong();
 
@@ -276,7 +279,9 @@ final class BlockStore {
      * @throws IOException if the volume fails or is full; no block is marked then
      */
     boolean store(long firstBlock, ByteBuffer bytes) throws IOException {
-      noticeCut();
+      if (noticeCut()) {
+        throw new IOException(name() + ": was cut; stores nothing until that is committed");
+      }
       long lossesBefore = losses.get();
       long endBlock = firstBlock + 1 + (bytes.remaining() - 1) / geometry.blockSizeBytes();
       int count = look(firstBlock, bytes);
@@ -375,18 +380,22 @@ final class BlockStore {
 
   /**
    * Notices that somebody made the cache file shorter while it is in use: what was beyond its end
-   * is made absent, before a write would turn it into a hole.
+   * is made absent. Nothing is stored, and the file stays short, until that is durable ({@link
+   * #extend}): a power cut would leave bits and a hole where the file has its length again.
    *
-   * @return whether it was
+   * @return whether it is shorter
    */
   boolean noticeCut() throws IOException {
+    if (cut) {
+      return true;
+    }
     if (PairFailures.size(data.file()) >= geometry.cacheFileBytes()) {
       return false;
     }
     synchronized (losses) {
       long size = PairFailures.size(data.file());
-      if (size >= geometry.cacheFileBytes()) {
-        return true; // another has done it
+      if (cut || size >= geometry.cacheFileBytes()) {
+        return true; // another has seen it
       }
       LOG.log(
           Level.WARNING,
@@ -401,12 +410,26 @@ final class BlockStore {
         clear(from, to);
         from = to;
       }
+      cut = true;
+    }
+    onDirty.run();
+    return true;
+  }
+
+  /** Whether the cache file was found cut and is short still. */
+  boolean isCut() {
+    return cut;
+  }
+
+  /** Gives a cache file that was cut its length again; the bits beyond are durably clear. */
+  void extend() throws IOException {
+    synchronized (losses) {
       try {
         data.file().setSize(geometry.cacheFileBytes());
       } catch (IOException e) {
         throw PairFailures.of(files.paths().cacheFile(), "resize", e);
       }
-      return true;
+      cut = false;
     }
   }
 

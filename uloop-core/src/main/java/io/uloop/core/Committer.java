@@ -209,6 +209,7 @@ final class Committer {
     PagedBits flags = bits.dirtyPages();
     dirty.set(false);
     stored.set(0);
+    boolean cut = bits.isCut(); // before the bits are copied
     List<Integer> pages = new ArrayList<>();
     List<long[]> copies = new ArrayList<>();
     for (long page = 0; (page = flags.nextSet(page, flags.bits())) < flags.bits(); page++) {
@@ -217,6 +218,7 @@ final class Committer {
       copies.add(bits.present().copyOf((int) page));
     }
     if (pages.isEmpty()) {
+      extendIf(cut, bits);
       return;
     }
     try {
@@ -248,6 +250,18 @@ final class Committer {
       }
       dirty.set(true);
       throw PairFailures.of(files.paths().bitmapFile(), "force", e);
+    }
+    extendIf(cut, bits);
+  }
+
+  private void extendIf(boolean cut, BlockStore bits) throws IOException {
+    if (cut) {
+      try {
+        bits.extend();
+      } catch (IOException e) {
+        dirty.set(true); // so that it is tried again
+        throw e;
+      }
     }
   }
 

@@ -73,7 +73,7 @@ class HotTierTest {
   @Test
   void cacheFileThatWasCut_isNotServedFromCopies() throws Exception {
     TestSeed.random("HotTierTest").nextBytes(image);
-    guard.expectWarnings("fetched again");
+    guard.expectWarnings("fetched again", "until that is committed");
     try (CachedDevice device =
         CachedDevice.builder(new MemorySource(image)).pair(pair()).readAheadMaxBytes(0).open()) {
       device.read(0, ByteBuffer.allocate(image.length));

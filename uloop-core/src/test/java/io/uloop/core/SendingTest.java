@@ -15,6 +15,7 @@ import java.nio.channels.Channels;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.channels.WritableByteChannel;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.concurrent.CompletableFuture;
@@ -162,7 +163,7 @@ class SendingTest {
 
   @Test
   void cacheFile_cutShort_sendsWhatIsThereAndThenSaysThatNothingIsPresent() throws Exception {
-    guard.expectWarnings("fetched again");
+    guard.expectWarnings("fetched again", "until that is committed");
     try (CachedDevice device = builder().open()) {
       assertRead(device, 0, SIZE);
       try (RandomAccessFile file = new RandomAccessFile(pair.cacheFile().toFile(), "rw")) {
@@ -187,7 +188,7 @@ class SendingTest {
 
   @Test
   void cacheFile_cutShort_isNoticedBeforeAStoreMakesAHoleOfIt() throws Exception {
-    guard.expectWarnings("fetched again");
+    guard.expectWarnings("fetched again", "until that is committed");
     try (CachedDevice device = builder().open()) {
       assertRead(device, 0, SIZE - (1 << 20));
       try (RandomAccessFile file = new RandomAccessFile(pair.cacheFile().toFile(), "rw")) {
@@ -202,6 +203,35 @@ class SendingTest {
     }
     try (CachedDevice device = builder().open()) {
       assertRead(device, 0, SIZE);
+    }
+  }
+
+  @Test
+  void cacheFile_cutShort_hasItsLengthAgainOnlyWhenTheBitsBeyondAreDurablyClear() throws Exception {
+    guard.expectWarnings("fetched again", "until that is committed");
+    try (CachedDevice device =
+        builder().checksums(false).commitInterval(Duration.ofHours(1)).open()) {
+      assertRead(device, 0, SIZE);
+      device.flush();
+      try (RandomAccessFile file = new RandomAccessFile(pair.cacheFile().toFile(), "rw")) {
+        file.setLength(1 << 20);
+      }
+
+      assertRead(device, 3 << 20, 65536);
+      assertRead(device, 3 << 20, 65536);
+
+      assertThat(Files.size(pair.cacheFile())).isEqualTo(1 << 20);
+      device.flush();
+      assertThat(Files.size(pair.cacheFile())).isEqualTo(SIZE);
+      byte[] bits = Files.readAllBytes(pair.bitmapFile());
+      for (int i = 0; i < SIZE / 4096 / 8; i++) {
+        assertThat(bits[i])
+            .as("bits of 8 blocks from " + i * 8)
+            .isEqualTo((byte) (i < 32 ? -1 : 0));
+      }
+      while (device.presentBytes(3 << 20, 65536) < 65536) {
+        assertRead(device, 3 << 20, 65536);
+      }
     }
   }
 }
