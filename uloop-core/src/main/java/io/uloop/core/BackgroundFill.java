@@ -7,6 +7,7 @@ import java.nio.ByteBuffer;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.Semaphore;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.function.BooleanSupplier;
@@ -27,6 +28,10 @@ import org.jspecify.annotations.Nullable;
 public final class BackgroundFill {
 
   private static final int PIECE_BYTES = 1 << 20;
+
+  /** With less room than this a bounded cache is full. */
+  private static final int LEAST_BYTES = 64 << 10;
+
   private static final long RETRY_NANOS = TimeUnit.SECONDS.toNanos(3);
   private static final long LOOK_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
   private static final long MOST_CREDIT_NANOS = TimeUnit.SECONDS.toNanos(1);
@@ -37,6 +42,10 @@ public final class BackgroundFill {
   private final long bytesPerSecond;
   private final int fetches;
   private final Semaphore slots;
+
+  /** Bytes that are being fetched. */
+  private final AtomicLong underWay = new AtomicLong();
+
   private final BooleanSupplier deviceClosed;
   private final CountDownLatch ended = new CountDownLatch(1);
   private final AtomicReference<@Nullable Throwable> failure = new AtomicReference<>();
@@ -119,7 +128,18 @@ public final class BackgroundFill {
         waitedInVain = true;
         pauseUntil(System.nanoTime() + RETRY_NANOS);
       }
-      full = !misses.limitLeavesRoomFor(to - from);
+      long room = misses.roomToFill() - underWay.get();
+      if (room < to - from && fetches > 1) {
+        // What is under way may turn out to take no room.
+        slots.acquireUninterruptibly(fetches - 1);
+        slots.release(fetches - 1);
+        room = misses.roomToFill();
+      }
+      if (room < to - from) {
+        full = room < Math.max(LEAST_BYTES, geometry.blockSizeBytes());
+        last = geometry.blockOf(from + room);
+        to = geometry.startOf(last);
+      }
       if (full || stopped()) {
         slots.release();
         return;
@@ -142,6 +162,7 @@ public final class BackgroundFill {
 
   private void fetch(long from, int length) {
     ByteBuffer unused = ByteBuffer.allocate(length);
+    underWay.addAndGet(length);
     misses.submitInBackground(
         new PendingRead(
             from,
@@ -152,6 +173,7 @@ public final class BackgroundFill {
               } else if (cause != null) {
                 failure.compareAndSet(null, cause);
               }
+              underWay.addAndGet(-length);
               slots.release();
             }));
   }

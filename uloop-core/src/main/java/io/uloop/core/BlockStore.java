@@ -193,6 +193,9 @@ final class BlockStore {
   /** Lets readers use a block, which must be present; the caller holds it against being cleared. */
   void setReady(long block) {
     ready.set(block, block + 1);
+    if (!present.get(block)) {
+      ready.clear(block, block + 1); // withdrawn just now
+    }
   }
 
   /** Verifies one block that is present, looked at before or not; true if checksums are off. */
@@ -351,22 +354,23 @@ final class BlockStore {
   }
 
   private void mark(long fromBlock, long toBlock) {
-    long added = present.set(fromBlock, toBlock);
+    // In this order, and the other way round below: what is withdrawn just now is not left ready.
     if (ready != present) {
       ready.set(fromBlock, toBlock);
     }
+    long added = present.set(fromBlock, toBlock);
     presentBlocks.addAndGet(added);
     dirty(fromBlock, toBlock);
   }
 
   /** Makes blocks absent again; the caller holds them against being stored meanwhile. */
   void clear(long fromBlock, long toBlock) {
-    if (ready != present) {
-      ready.clear(fromBlock, toBlock);
-    }
     overwritten.set(fromBlock, toBlock);
     zeroes.clear(fromBlock, toBlock);
     presentBlocks.addAndGet(-present.clear(fromBlock, toBlock));
+    if (ready != present) {
+      ready.clear(fromBlock, toBlock);
+    }
     if (hot != null) {
       hot.drop(fromBlock, toBlock);
     }

@@ -246,6 +246,9 @@ final class Engine {
     try {
       closed = true;
       misses.close();
+      if (evictor != null) {
+        evictor.close();
+      }
       FetchTable.Closing left = table.close();
       for (Fetch.Part part : left.parts()) {
         part.read().fail(new ClosedChannelException());
@@ -270,9 +273,9 @@ final class Engine {
       if (failures.isEmpty()) {
         seal();
       }
+    } finally {
       store.data().close();
       attempt(failures, files::close);
-    } finally {
       closer = null;
       closeDone.countDown();
     }
@@ -287,7 +290,7 @@ final class Engine {
   private void seal() {
     try {
       files.sealBitmap();
-    } catch (IOException e) {
+    } catch (IOException | OutOfMemoryError e) {
       LOG.log(Level.WARNING, "{0}; the pair is left as after a crash", e.getMessage());
     }
   }

@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 
 /**
@@ -37,8 +38,19 @@ final class Evictor {
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
   private static final int MAX_BATCH = 1024;
 
-  /** So many blocks are kept from being fetched at most while a hole is punched. */
+  /** What may be on its way into the file while one looks how large that is. */
+  private static final long MOST_LANDING = 4 << 20;
+
+  /** So many blocks are kept from being fetched at most while they are swept. */
   private static final long MAX_SWEPT_BLOCKS = 1 << 18;
+
+  /** A flush may wait for so many batches of a sweep. */
+  private static final int SWEPT_BATCHES = 64;
+
+  /** From the end of a sweep, or a failure, to the next. */
+  private static final long SWEEP_PAUSE_NANOS = TimeUnit.SECONDS.toNanos(3);
+
+  private static final long NOT_SWEEPING = -1;
 
   /** What an eviction needs of the committer. */
   interface Commit {
@@ -61,11 +73,15 @@ final class Evictor {
 
   private long hand;
 
-  /** Whether blocks that are absent may have bytes in the file. */
-  private boolean unswept;
+  /** Where the sweep is, if one is under way. */
+  private long sweepAt;
+
+  private long sweepNotBefore = System.nanoTime();
 
   /** Whether the last eviction failed; it is said once. */
   private boolean failing;
+
+  private volatile boolean closed;
 
   /**
    * Makes an evictor.
@@ -89,8 +105,8 @@ final class Evictor {
     this.regionBlocks = regionBlocks;
     this.recentlyUsed =
         new PagedBits((store.geometry().blocks() + regionBlocks - 1) / regionBlocks);
-    this.unswept = !store.pristine();
-    allocated.set(store.data().allocatedBytes());
+    this.sweepAt = store.pristine() ? NOT_SWEEPING : 0;
+    look();
   }
 
   /** Notes that blocks are read. */
@@ -111,9 +127,26 @@ final class Evictor {
     return fits;
   }
 
-  /** Whether so many bytes more can be stored without evicting something for them. */
-  boolean leavesRoomFor(long bytes) {
-    return allocated.get() + bytes <= highMark();
+  /** How many bytes more can be stored without evicting something for them. */
+  long roomToFill() {
+    try {
+      // The estimate counts zeroes too, which take no room.
+      if (highMark() - allocated.get() < MOST_LANDING) {
+        look();
+      }
+    } catch (IOException e) {
+      LOG.log(Level.DEBUG, "no room is left, by estimate", e);
+    }
+    return Math.max(0, highMark() - allocated.get());
+  }
+
+  private void look() throws IOException {
+    allocated.set(store.data().allocatedBytes());
+  }
+
+  /** Evicts no more; what is under way comes to its end. */
+  void close() {
+    closed = true;
   }
 
   /** Notes that so many bytes were stored. */
@@ -142,7 +175,7 @@ final class Evictor {
    * @param commit makes the cleared bits durable
    */
   void run(Commit commit) {
-    if (!wanted()) {
+    if (closed || !wanted()) {
       return;
     }
     refused = false;
@@ -151,19 +184,17 @@ final class Evictor {
       failing = false;
     } catch (IOException e) {
       refused = true;
-      unswept = true;
+      sweepLater();
       LOG.log(failing ? Level.DEBUG : Level.WARNING, "eviction failed: {0}", e.getMessage());
       failing = true;
     }
   }
 
   private void cutBack(Commit commit) throws IOException {
-    if (unswept) {
-      sweep(commit);
-    }
-    allocated.set(store.data().allocatedBytes());
+    sweep(commit);
+    look();
     int fruitless = 0;
-    while (allocated.get() > lowMark() && fruitless < 2) {
+    while (allocated.get() > lowMark() && fruitless < 2 && !closed) {
       List<long[]> batch = choose(allocated.get() - lowMark());
       if (batch.isEmpty()) {
         fruitless++;
@@ -173,36 +204,49 @@ final class Evictor {
       for (long[] region : batch) {
         counters.evictedBytes.add((region[1] - region[0]) * store.geometry().blockSizeBytes());
       }
-      long now = store.data().allocatedBytes();
-      fruitless = now < allocated.get() ? 0 : fruitless + 1;
-      allocated.set(now);
+      long before = allocated.get();
+      look();
+      fruitless = allocated.get() < before ? 0 : fruitless + 1;
     }
-    // If that was not enough, what was made absent otherwise (its bytes were wrong) has bytes too.
-    unswept = allocated.get() > lowMark();
+    // What was made absent otherwise, as its bytes were wrong, has bytes too.
+    if (allocated.get() > lowMark() && sweepAt == NOT_SWEEPING) {
+      sweepLater();
+    }
   }
 
-  /** Punches what is absent and not on its way. */
+  private void sweepLater() {
+    sweepAt = 0;
+    sweepNotBefore = System.nanoTime() + SWEEP_PAUSE_NANOS;
+  }
+
+  /** Punches what is absent and not on its way; some of it, if that is much. */
   private void sweep(Commit commit) throws IOException {
     long blocks = store.geometry().blocks();
-    List<long[]> batch = new ArrayList<>();
-    unswept = false;
-    for (long from = 0; (from = store.present().nextClear(from, blocks)) < blocks; ) {
-      long to = store.present().nextSet(from, Math.min(blocks, from + MAX_SWEPT_BLOCKS));
-      take(batch, from, to);
-      from = to;
-      if (batch.size() >= MAX_BATCH) {
-        evict(batch, commit);
-        batch = new ArrayList<>();
+    for (int n = 0; n < SWEPT_BATCHES && !closed; n++) {
+      if (sweepAt == NOT_SWEEPING || System.nanoTime() - sweepNotBefore < 0) {
+        return;
       }
+      List<long[]> batch = new ArrayList<>();
+      long end = sweepAt;
+      for (long left = MAX_SWEPT_BLOCKS; left > 0 && batch.size() < MAX_BATCH; ) {
+        long from = store.present().nextClear(end, blocks);
+        end = store.present().nextSet(from, Math.min(blocks, from + left));
+        if (from == end) {
+          break;
+        }
+        take(batch, from, end);
+        left -= end - from;
+      }
+      sweepAt = end == blocks ? NOT_SWEEPING : end;
+      evict(batch, commit);
     }
-    evict(batch, commit);
   }
 
   /** Takes a run that is absent, or what of it is not on its way. */
   private void take(List<long[]> batch, long from, long to) {
     if (table.evict(from, to)) {
       batch.add(new long[] {from, to});
-    } else if (to - from > regionBlocks) {
+    } else if (to - from > regionBlocks && !closed) {
       long middle = from + (to - from) / 2;
       take(batch, from, middle);
       take(batch, middle, to);
@@ -216,14 +260,11 @@ final class Evictor {
     long blocks = geometry.blocks();
     long chosen = 0;
     // Twice round: the first time may do no more than clear the marks of use.
-    long left = 2 * ((blocks + regionBlocks - 1) / regionBlocks) + 1;
-    while (chosen < bytes && batch.size() < MAX_BATCH && left-- > 0) {
+    for (int ends = 0; chosen < bytes && batch.size() < MAX_BATCH && ends < 3 && !closed; ) {
       long present = store.present().nextSet(Math.min(hand, blocks), blocks);
       if (present == blocks) {
         hand = 0;
-        if (store.present().nextSet(0, blocks) == blocks) {
-          break;
-        }
+        ends++;
         continue;
       }
       long region = present / regionBlocks;

@@ -2,6 +2,7 @@
 package io.uloop.core;
 
 import java.util.ArrayDeque;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Decides which blocks are fetched together, and puts the fetches into flight and into the queue.
@@ -70,34 +71,43 @@ final class FetchPlanner {
   }
 
   /**
-   * Begins background fetches for what is absent in a range and not in flight.
+   * Begins background fetches for what is absent in a range, not in flight and not being evicted.
    *
    * @return the blocks begun
    */
   long beginBackground(long from, long to) {
     long begun = 0;
-    for (long block = from; block < to; ) {
-      long absent = store.present().nextClear(block, to);
-      if (absent == to) {
-        break;
+    for (long[] run = absent(from, to); run != null; run = absent(run[1], to)) {
+      if (!evicting.has(run[0])) {
+        begin(run, false, true);
+        begun += run[1] - run[0];
       }
-      Fetch fetch = inFlight.covering(absent);
-      block = fetch != null ? fetch.end : evicting.after(absent);
-      if (block > absent) {
-        continue;
-      }
-      long end = Math.min(store.present().nextSet(absent, to), inFlight.next(absent, to));
-      end = evicting.next(absent, end);
-      begin(new long[] {absent, end}, false, true);
-      begun += end - absent;
-      block = end;
     }
     return begun;
   }
 
+  /** The next run that is absent and not in flight, all of it being evicted or nothing. */
+  private long @Nullable [] absent(long from, long to) {
+    for (long block = from; (block = store.present().nextClear(block, to)) < to; ) {
+      Fetch fetch = inFlight.covering(block);
+      if (fetch == null) {
+        long end = Math.min(store.present().nextSet(block, to), inFlight.next(block, to));
+        long evicted = evicting.after(block);
+        end = evicted > block ? Math.min(end, evicted) : evicting.next(block, end);
+        return new long[] {block, end};
+      }
+      block = fetch.end;
+    }
+    return null;
+  }
+
   /** Takes a wish for a range, a hint, and begins what has room in the queue. */
   void wish(long from, long to) {
-    if (from < to && wishes.size() < MOST_WISHES) {
+    long[] last = wishes.peekLast();
+    if (last != null && from <= last[1] && last[0] <= to) {
+      last[0] = Math.min(from, last[0]);
+      last[1] = Math.max(to, last[1]);
+    } else if (from < to && wishes.size() < MOST_WISHES) {
       wishes.add(new long[] {from, to});
     }
     beginWishes();
@@ -109,18 +119,20 @@ final class FetchPlanner {
 
   /** Begins background fetches for what was wished for, as far as there is room in the queue. */
   void beginWishes() {
-    for (int room; (room = MOST_WISHED - queue.queuedBackground()) > 0; ) {
-      long[] wish = wishes.peek();
-      if (wish == null) {
-        return;
-      }
-      wish[0] = store.present().nextClear(wish[0], wish[1]);
-      long end = Math.min(wish[1], wish[0] + room * shape.maxBackground);
-      beginBackground(wish[0], end);
-      wish[0] = end;
-      if (end == wish[1]) {
+    for (long[] wish; (wish = wishes.peek()) != null; ) {
+      long[] run = absent(wish[0], wish[1]);
+      if (run == null) {
         wishes.remove();
+        continue;
       }
+      wish[0] = run[0];
+      int room = MOST_WISHED - queue.queuedBackground();
+      if (room <= 0 || evicting.has(run[0])) {
+        return; // it is looked at again with the next fetch that is taken
+      }
+      // As if from the beginning of the grid, or one fetch more might come of it.
+      long most = (run[0] / shape.maxBackground + room) * shape.maxBackground;
+      begin(new long[] {run[0], Math.min(run[1], most)}, false, true);
     }
   }
 

@@ -2,7 +2,6 @@
 package io.uloop.core;
 
 import java.util.ArrayDeque;
-import java.util.List;
 import java.util.concurrent.locks.Condition;
 import org.jspecify.annotations.Nullable;
 
@@ -141,14 +140,6 @@ final class FetchQueue {
     running--;
     runningBackground -= fetch.background ? 1 : 0;
     work.signal();
-  }
-
-  /** Ends all queued background work; gives what that was. */
-  List<Fetch> dropBackground() {
-    List<Fetch> dropped = List.copyOf(background);
-    dropped.forEach(fetch -> fetch.state = Fetch.State.ENDED);
-    background.clear();
-    return dropped;
   }
 
   boolean closed() {

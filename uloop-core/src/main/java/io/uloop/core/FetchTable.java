@@ -341,14 +341,11 @@ final class FetchTable {
     }
   }
 
-  /** Drops queued background work that nobody waits for. */
-  void cancelBackground() {
+  /** Forgets what was to be prefetched and is not in flight yet. */
+  void dropWishes() {
     lock.lock();
     try {
       planner.dropWishes();
-      for (Fetch fetch : queue.dropBackground()) {
-        inFlight.remove(fetch);
-      }
     } finally {
       lock.unlock();
     }
@@ -367,7 +364,7 @@ final class FetchTable {
         return false;
       }
       evicting.begin(from, to);
-      if (store.present().nextSet(from, to) < to) {
+      if (store.present().nextSet(from, to) < to || store.nextReady(from, to) < to) {
         store.clear(from, to);
       }
       return true;

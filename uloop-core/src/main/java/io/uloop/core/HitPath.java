@@ -179,7 +179,9 @@ final class HitPath {
       if (bad < 0) {
         return store.isReady(from, to);
       }
-      heal(bad, false);
+      if (!heal(bad, false)) {
+        return false; // it is being fetched, or another was quicker
+      }
     }
     return false;
   }

@@ -207,9 +207,9 @@ final class MissPath implements FetchRun.Context {
     return health.isFailing();
   }
 
-  /** Whether the limit allows so many bytes more without anything being evicted for them. */
-  boolean limitLeavesRoomFor(long bytes) {
-    return evictor == null || evictor.leavesRoomFor(bytes);
+  /** How many bytes more the limit allows without anything being evicted for them. */
+  long roomToFill() {
+    return evictor == null ? Long.MAX_VALUE : evictor.roomToFill();
   }
 
   @Override
@@ -240,6 +240,7 @@ final class MissPath implements FetchRun.Context {
       return true;
     } catch (IOException e) {
       health.failed(e);
+      table.dropWishes();
       return false;
     }
   }

@@ -135,9 +135,10 @@ final class PairFiles implements AutoCloseable {
    */
   static int load(Storage.File bitmap, PagedBits present) throws IOException {
     CRC32C crc = new CRC32C();
-    ByteBuffer chunk = ByteBuffer.allocateDirect(SCAN_BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    long[] words = new long[PagedBits.PAGE_BYTES / 8];
     long size = PairFailures.size(bitmap);
+    ByteBuffer chunk =
+        ByteBuffer.allocateDirect((int) Math.min(SCAN_BYTES, size)).order(ByteOrder.LITTLE_ENDIAN);
+    long[] words = new long[PagedBits.PAGE_BYTES / 8];
     for (long at = 0; at < size; at += chunk.limit()) {
       chunk.clear().limit((int) Math.min(SCAN_BYTES, size - at));
       read(bitmap, chunk, at);

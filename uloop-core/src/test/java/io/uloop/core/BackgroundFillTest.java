@@ -139,6 +139,23 @@ class BackgroundFillTest {
   }
 
   @Test
+  void boundedCache_zeroesTakeNoRoom() throws Exception {
+    java.util.Arrays.fill(image, 1 << 20, SIZE, (byte) 0);
+    try (CachedDevice device = builder(new MemorySource(image)).maxCacheBytes(2 << 20).open()) {
+      assertThat(device.fill(Long.MAX_VALUE, 2).await()).isTrue();
+    }
+  }
+
+  @Test
+  void boundedCache_ofTheSmallestSize_isFilledToo() throws Exception {
+    try (CachedDevice device = builder(source).maxCacheBytes(1 << 20).open()) {
+      assertThat(device.fill(Long.MAX_VALUE, 1).await()).isFalse();
+
+      assertThat(device.statistics().presentBytes()).isBetween(1L << 19, 1L << 20);
+    }
+  }
+
+  @Test
   void boundedCache_isFilledAndNothingPushedOut() throws Exception {
     try (CachedDevice device = builder(source).maxCacheBytes(4 << 20).open()) {
       device.read(SIZE - 4096, ByteBuffer.allocate(4096));

@@ -4,13 +4,18 @@ package io.uloop.core;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.uloop.MemorySource;
+import io.uloop.PatternSource;
 import io.uloop.TestSeed;
 import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
+import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
+import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -36,6 +41,12 @@ class EvictorTest {
   void fill() {
     random.nextBytes(image);
     pair = new CachePair(dir.resolve("c"), dir.resolve("b"));
+  }
+
+  private long allocated() throws IOException {
+    try (Storage.File file = new LocalStorage().open(pair.cacheFile(), Storage.Mode.EXISTING)) {
+      return file.allocatedBytes();
+    }
   }
 
   private CachedDevice.Builder builder() {
@@ -72,6 +83,8 @@ class EvictorTest {
     try (CachedDevice device = builder().open()) {
       assertStoresAgain(device);
       assertRead(device, 8 << 20, LIMIT);
+      device.flush();
+      assertThat(allocated()).isLessThanOrEqualTo(LIMIT);
     }
   }
 
@@ -88,11 +101,58 @@ class EvictorTest {
 
       storage.heal();
 
+      long evicted = device.statistics().evictedBytes();
+      while (device.statistics().evictedBytes() < evicted + 2 * LIMIT) {
+        assertRead(device, random.nextInt(SIZE - 65536), 65536);
+        device.flush();
+      }
       assertStoresAgain(device);
+      assertThat(allocated()).isLessThanOrEqualTo(LIMIT);
     }
     assertThat(Files.readString(pair.sidecarFile())).doesNotContain("bitmap open");
     try (CachedDevice device = builder().open()) {
       assertRead(device, 0, SIZE);
     }
+  }
+
+  @Test
+  void hugeImage_readByManyAndClosed_isClosedAndSealed() throws Exception {
+    long size = 1L << 41;
+    CachedDevice device =
+        CachedDevice.builder(new PatternSource(size))
+            .pair(pair)
+            .maxCacheBytes(16 << 20)
+            .readAheadMaxBytes(0)
+            .open();
+    AtomicLong reads = new AtomicLong();
+    List<Thread> readers = new ArrayList<>();
+    for (int i = 0; i < 4; i++) {
+      Random own = new Random(random.nextLong());
+      Thread reader =
+          new Thread(
+              () -> {
+                try {
+                  while (true) {
+                    device.read(
+                        (own.nextLong() >>> 1) % (size - 65536), ByteBuffer.allocate(65536));
+                    reads.incrementAndGet();
+                  }
+                } catch (IOException e) {
+                  assertThat(e).isInstanceOf(ClosedChannelException.class);
+                }
+              });
+      reader.start();
+      readers.add(reader);
+    }
+    while (reads.get() < 2000) {
+      Thread.onSpinWait();
+    }
+
+    device.close(); // which is stuck for minutes if it goes through the image
+
+    for (Thread reader : readers) {
+      reader.join();
+    }
+    assertThat(Files.readString(pair.sidecarFile())).doesNotContain("bitmap open");
   }
 }

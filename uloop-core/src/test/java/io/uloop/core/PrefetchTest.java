@@ -100,9 +100,58 @@ class PrefetchTest {
   }
 
   @Test
-  void cancelled_isForgotten() throws Exception {
+  void manySmallRangesInARow_areAllFetched() throws Exception {
+    for (long block = 0; block < 100_000; block++) {
+      table.prefetch(block, block + 1);
+    }
+
+    for (long block = 0; block < 100_000; block++) {
+      land(take());
+    }
+    assertThat(take()).isNull();
+    assertThat(store.present().all(0, 100_000)).isTrue();
+  }
+
+  @Test
+  void everyOtherBlockPresent_queuesNoMoreThanElse() throws Exception {
+    for (long block = 0; block < 100_000; block += 2) {
+      store.present().set(block, block + 1);
+    }
+    table.prefetch(0, 100_000);
+
+    for (long block = 1; block < 100_000; block += 2) {
+      assertThat(table.backgroundCount()).isLessThanOrEqualTo(64);
+      Fetch fetch = take();
+      assertThat(fetch.next).isEqualTo(block);
+      land(fetch);
+    }
+    assertThat(take()).isNull();
+  }
+
+  @Test
+  void whatIsBeingEvicted_isFetchedAfterwards() throws Exception {
+    assertThat(table.evict(10, 20)).isTrue();
+    table.prefetch(5, 25);
+    for (int n = 0; n < 5; n++) {
+      land(take());
+    }
+    assertThat(take()).isNull();
+
+    table.evicted(10);
+
+    for (int n = 0; n < 15; n++) {
+      land(take());
+    }
+    assertThat(store.present().all(5, 25)).isTrue();
+  }
+
+  @Test
+  void dropped_isForgotten() throws Exception {
     table.prefetch(0, BLOCKS);
-    table.cancelBackground();
+    table.dropWishes();
+    for (int n = 0; n < 64; n++) {
+      land(take());
+    }
 
     assertThat(take()).isNull();
     assertThat(table.backgroundCount()).isZero();
