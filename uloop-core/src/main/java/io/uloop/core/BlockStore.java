@@ -4,10 +4,8 @@ package io.uloop.core;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
-import java.nio.channels.ClosedChannelException;
 import java.nio.channels.WritableByteChannel;
 import java.util.concurrent.atomic.AtomicLong;
-import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,9 +30,6 @@ import org.jspecify.annotations.Nullable;
 final class BlockStore {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
-
-  /** How many blocks' checksums are read at once. */
-  private static final int MOST_VERIFIED = 256;
 
   private final PairFiles files;
   private final Geometry geometry;
@@ -105,6 +100,13 @@ final class BlockStore {
     return checksums;
   }
 
+  /** Gives what holds blocks against their checksums; null if there are none. */
+  @Nullable BlockVerifier verifier() {
+    return checksums == null
+        ? null
+        : new BlockVerifier(this, checksums, files.everyBlockHasChecksum());
+  }
+
   /** Whether the cache file was made with this store, so that what was never stored is a hole. */
   boolean pristine() {
     return files.pristine();
@@ -146,48 +148,13 @@ final class BlockStore {
     return data.transferTo(offset, length, target);
   }
 
-  /**
-   * Verifies the blocks of a range that are present but were not looked at since the open.
-   *
-   * @param right told each block that is right; makes it ready ({@link #setReady}) unless it was
-   *     made absent meanwhile
-   * @return the first block whose bytes are wrong or cannot be read, or -1 if there is none
-   */
-  long verify(long fromBlock, long toBlock, LongConsumer right) {
-    if (checksums == null) {
-      return -1;
+  /** The first block of the range that is present and was not looked at, or {@code toBlock}. */
+  long nextUnverified(long fromBlock, long toBlock) {
+    long block = ready.nextClear(fromBlock, toBlock);
+    while (block < toBlock && !present.get(block)) {
+      block = ready.nextClear(present.nextSet(block, toBlock), toBlock);
     }
-    ByteBuffer bytes = null;
-    for (long block = fromBlock; block < toBlock; ) {
-      block = ready.nextClear(block, toBlock);
-      long end = Math.min(toBlock, block + MOST_VERIFIED);
-      if (block == end || present.nextSet(block, end) == end) {
-        block = end;
-        continue;
-      }
-      int[] stored = storedChecksums(block, end);
-      if (bytes == null) {
-        bytes = ByteBuffer.allocate(geometry.blockSizeBytes());
-      }
-      for (long first = block; block < end; block++) {
-        if (present.get(block) && !ready.get(block)) {
-          if (stored == null || !verify(block, stored[(int) (block - first)], bytes)) {
-            return block;
-          }
-          right.accept(block);
-        }
-      }
-    }
-    return -1;
-  }
-
-  private int @Nullable [] storedChecksums(long from, long to) {
-    try {
-      return java.util.Objects.requireNonNull(checksums).read(from, to);
-    } catch (IOException e) {
-      LOG.log(Level.WARNING, "{0}: cannot be verified: {1}", name(), e.getMessage());
-      return null;
-    }
+    return block;
   }
 
   /** Lets readers use a block, which must be present; the caller holds it against being cleared. */
@@ -198,60 +165,9 @@ final class BlockStore {
     }
   }
 
-  /** Verifies one block that is present, looked at before or not; true if checksums are off. */
-  boolean verifyNow(long block) {
-    if (checksums == null) {
-      return true;
-    }
-    int[] stored = storedChecksums(block, block + 1);
-    ByteBuffer bytes = ByteBuffer.allocate(geometry.blockSizeBytes());
-    return stored != null && verify(block, stored[0], bytes);
-  }
-
-  private boolean verify(long block, int stored, ByteBuffer bytes) {
-    Checksums sums = java.util.Objects.requireNonNull(checksums);
-    long start = geometry.startOf(block);
-    int length = (int) (geometry.endBefore(block + 1) - start);
-    try {
-      data.copy(start, bytes, 0, length);
-      bytes.clear().limit(length);
-      switch (Checksums.verify(stored, bytes)) {
-        case RIGHT -> {
-          if (Zeroes.only(bytes, 0, length)) {
-            zeroes.set(block, block + 1);
-          }
-          return true;
-        }
-        case UNKNOWN -> {
-          if (files.everyBlockHasChecksum()) {
-            LOG.log(Level.WARNING, "{0}: block {1} has no checksum", name(), Long.toString(block));
-            return false;
-          }
-          Checksums.Writer writer = sums.new Writer(1);
-          writer.begin(block);
-          writer.add(bytes, 0, length, false);
-          writer.write();
-          return true;
-        }
-        case WRONG ->
-            LOG.log(
-                Level.WARNING,
-                "{0}: block {1} at {2} does not fit its checksum; it will be fetched again",
-                name(),
-                Long.toString(block),
-                Long.toString(start));
-      }
-    } catch (ClosedChannelException e) {
-      return false; // by the device's end
-    } catch (IOException e) {
-      LOG.log(
-          Level.WARNING,
-          "{0}: block {1} cannot be verified: {2}",
-          name(),
-          Long.toString(block),
-          e.getMessage());
-    }
-    return false;
+  /** Notes that a present block holds nothing but zeroes. */
+  void setKnownZero(long block) {
+    zeroes.set(block, block + 1);
   }
 
   private Object name() {

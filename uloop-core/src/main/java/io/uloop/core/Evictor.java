@@ -181,7 +181,6 @@ final class Evictor {
     refused = false;
     try {
       cutBack(commit);
-      failing = false;
     } catch (IOException e) {
       refused = true;
       sweepLater();
@@ -294,6 +293,7 @@ final class Evictor {
         long length = geometry.startOf(region[1]) - start;
         store.data().punch(start, length);
       }
+      failing = false;
     } finally {
       // After a failure too: the blocks are absent, their bytes still there, which harms nobody.
       for (long[] region : batch) {

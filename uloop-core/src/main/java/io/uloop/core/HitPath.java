@@ -38,6 +38,10 @@ final class HitPath {
 
   private final Geometry geometry;
   private final BlockStore store;
+
+  /** Null without checksums: then every present block is taken to be right. */
+  private final @Nullable BlockVerifier verifier;
+
   private final FetchTable table;
   private final Counters counters;
   private final ReadAhead readAhead;
@@ -66,6 +70,7 @@ final class HitPath {
       @Nullable Evictor evictor) {
     this.geometry = store.geometry();
     this.store = store;
+    this.verifier = store.verifier();
     this.table = table;
     this.counters = counters;
     this.readAhead = readAhead;
@@ -175,7 +180,7 @@ final class HitPath {
   /** Whether the blocks are all present and, looked at for the first time, right. */
   private boolean verified(long from, long to) {
     while (store.present().all(from, to)) {
-      long bad = store.verify(from, to, table::verified);
+      long bad = firstWrong(from, to);
       if (bad < 0) {
         return store.isReady(from, to);
       }
@@ -186,9 +191,13 @@ final class HitPath {
     return false;
   }
 
+  private long firstWrong(long from, long to) {
+    return verifier == null ? -1 : verifier.verify(from, to, table::verified);
+  }
+
   /** Looks at what is present of a range and was not looked at before; what is wrong is dropped. */
   void verifySome(long from, long to) {
-    for (long bad; (bad = store.verify(from, to, table::verified)) >= 0; ) {
+    for (long bad; (bad = firstWrong(from, to)) >= 0; ) {
       if (!heal(bad, false)) {
         return; // it is being fetched already
       }
@@ -236,7 +245,7 @@ final class HitPath {
       try {
         if (store.present().get(block)) {
           checked++;
-          if (!store.verifyNow(block) && heal(block, true)) {
+          if (verifier != null && !verifier.verifyNow(block) && heal(block, true)) {
             bad++;
           }
         }

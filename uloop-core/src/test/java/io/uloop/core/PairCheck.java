@@ -43,7 +43,8 @@ final class PairCheck {
         }
         found.set((int) b);
       }
-      long bad = store.verify(0, blocks, store::setReady);
+      BlockVerifier verifier = store.verifier();
+      long bad = verifier == null ? -1 : verifier.verify(0, blocks, store::setReady);
       if (bad >= 0) {
         throw new AssertionError(
             pair.cacheFile() + ": the checksum of block " + bad + " is wrong or missing");
