@@ -146,10 +146,13 @@ final class KernelAttachment implements DeviceTransport.Attachment {
       closed = true;
       failures.run(() -> binding.device().calls().fsync(held));
       failures.run(held);
-      try (NativeFd open =
-          claim.isPresent() ? claim.get() : binding.device().open(KernelDevice.O_RDONLY)) {
-        failures.run(() -> binding.end(open));
-      }
+      failures.run(
+          () -> {
+            try (NativeFd open =
+                claim.isPresent() ? claim.get() : binding.device().open(KernelDevice.O_RDONLY)) {
+              binding.end(open);
+            }
+          });
     } else {
       closed = true;
       failures.run(held);
