@@ -51,8 +51,8 @@ final class BlockStore {
 
   private final Runnable onDirty;
 
-  /** See {@link #noticeCut}. */
-  private volatile boolean cut;
+  /** See {@link #noticeCut}; changed under the lock of {@link #losses}. */
+  private volatile long length;
 
   /** How often written data was lost, as it could not be forced. */
   private final AtomicLong losses = new AtomicLong();
@@ -77,6 +77,7 @@ final class BlockStore {
     this.zeroes = new PagedBits(geometry.blocks());
     this.presentBlocks = new AtomicLong(present.count());
     this.hot = hot;
+    this.length = geometry.cacheFileBytes();
     this.onDirty = onDirty;
   }
 
@@ -306,16 +307,13 @@ final class BlockStore {
    * @return whether it is shorter
    */
   boolean noticeCut() throws IOException {
-    if (cut) {
-      return true;
-    }
-    if (PairFailures.size(data.file()) >= geometry.cacheFileBytes()) {
-      return false;
+    if (PairFailures.size(data.file()) >= length) {
+      return isCut();
     }
     synchronized (losses) {
       long size = PairFailures.size(data.file());
-      if (cut || size >= geometry.cacheFileBytes()) {
-        return true; // another has seen it
+      if (size >= length) {
+        return isCut(); // another has seen it
       }
       LOG.log(
           Level.WARNING,
@@ -330,7 +328,7 @@ final class BlockStore {
         clear(from, to);
         from = to;
       }
-      cut = true;
+      length = size;
     }
     onDirty.run();
     return true;
@@ -338,18 +336,32 @@ final class BlockStore {
 
   /** Whether the cache file was found cut and is short still. */
   boolean isCut() {
-    return cut;
+    return length < geometry.cacheFileBytes();
   }
 
-  /** Gives a cache file that was cut its length again; the bits beyond are durably clear. */
-  void extend() throws IOException {
+  /** How long the cache file is, as far as was noticed. */
+  long length() {
+    return length;
+  }
+
+  /**
+   * Gives a cache file that was cut its length again, if it was not cut once more meanwhile.
+   *
+   * @param cutTo the {@link #length} that it had when bits were copied that are durable now
+   * @return whether it has its length
+   */
+  boolean extend(long cutTo) throws IOException {
     synchronized (losses) {
+      if (noticeCut() && length != cutTo) {
+        return false;
+      }
       try {
         data.file().setSize(geometry.cacheFileBytes());
       } catch (IOException e) {
         throw PairFailures.of(files.paths().cacheFile(), "resize", e);
       }
-      cut = false;
+      length = geometry.cacheFileBytes();
+      return true;
     }
   }
 

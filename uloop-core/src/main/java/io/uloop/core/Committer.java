@@ -209,7 +209,7 @@ final class Committer {
     PagedBits flags = bits.dirtyPages();
     dirty.set(false);
     stored.set(0);
-    boolean cut = bits.isCut(); // before the bits are copied
+    long length = bits.length(); // before the bits are copied
     List<Integer> pages = new ArrayList<>();
     List<long[]> copies = new ArrayList<>();
     for (long page = 0; (page = flags.nextSet(page, flags.bits())) < flags.bits(); page++) {
@@ -218,7 +218,7 @@ final class Committer {
       copies.add(bits.present().copyOf((int) page));
     }
     if (pages.isEmpty()) {
-      extendIf(cut, bits);
+      extend(bits, length);
       return;
     }
     try {
@@ -251,16 +251,16 @@ final class Committer {
       dirty.set(true);
       throw PairFailures.of(files.paths().bitmapFile(), "force", e);
     }
-    extendIf(cut, bits);
+    extend(bits, length);
   }
 
-  private void extendIf(boolean cut, BlockStore bits) throws IOException {
-    if (cut) {
-      try {
-        bits.extend();
-      } catch (IOException e) {
+  private void extend(BlockStore bits, long length) throws IOException {
+    boolean extended = !bits.isCut();
+    try {
+      extended = extended || bits.extend(length);
+    } finally {
+      if (!extended) {
         dirty.set(true); // so that it is tried again
-        throw e;
       }
     }
   }
