@@ -30,7 +30,7 @@ import java.util.concurrent.atomic.AtomicLong;
  * bytes of such blocks count all the same: so the first time that there is something to do, and
  * when evicting did not help, whatever is absent is punched ({@link #sweep}).
  *
- * <p><b>Threads:</b> {@link #used}, {@link #stored} and {@link #mayStore} any; {@link #run} the
+ * <p><b>Threads:</b> {@link #used}, {@link #takeRoom} and {@link #stored} any; {@link #run} the
  * committer's only.
  */
 final class Evictor {
@@ -67,6 +67,9 @@ final class Evictor {
 
   /** An upper estimate: what was allocated at the last look, and all that was stored since. */
   private final AtomicLong allocated = new AtomicLong();
+
+  /** What is being stored just now, and so perhaps not yet allocated. */
+  private final AtomicLong landing = new AtomicLong();
 
   /** Whether something did not fit since the last eviction. */
   private volatile boolean refused;
@@ -118,13 +121,16 @@ final class Evictor {
     }
   }
 
-  /** Whether there is room for so many bytes more. */
-  boolean mayStore(long bytes) {
-    boolean fits = allocated.get() + bytes <= limitBytes;
-    if (!fits) {
-      refused = true;
+  /** Takes room for so many bytes, if there is some; {@link #stored} tells of their end. */
+  boolean takeRoom(long bytes) {
+    landing.addAndGet(bytes);
+    if (allocated.addAndGet(bytes) <= limitBytes) {
+      return true;
     }
-    return fits;
+    allocated.addAndGet(-bytes);
+    landing.addAndGet(-bytes);
+    refused = true;
+    return false;
   }
 
   /** How many bytes more can be stored without evicting something for them. */
@@ -140,8 +146,11 @@ final class Evictor {
     return Math.max(0, highMark() - allocated.get());
   }
 
+  /** Brings the estimate down to what is allocated; never below, whatever is stored meanwhile. */
   private void look() throws IOException {
-    allocated.set(store.data().allocatedBytes());
+    long coming = landing.get();
+    long before = allocated.get();
+    allocated.addAndGet(store.data().allocatedBytes() + coming - before);
   }
 
   /** Evicts no more; what is under way comes to its end. */
@@ -149,9 +158,9 @@ final class Evictor {
     closed = true;
   }
 
-  /** Notes that so many bytes were stored. */
+  /** Notes that bytes have been stored for which room was taken, or could not be. */
   void stored(long bytes) {
-    allocated.addAndGet(bytes);
+    landing.addAndGet(-bytes);
   }
 
   private long highMark() {

@@ -242,19 +242,20 @@ final class MissPath implements FetchRun.Context {
       health.failed(e);
       table.dropWishes();
       return false;
+    } finally {
+      if (evictor != null) {
+        evictor.stored(bytes.remaining());
+      }
     }
   }
 
-  /** Whether the limit leaves room to store so many bytes; asks for an eviction in time. */
+  /** Takes room to store so many bytes, if the limit leaves it; asks for an eviction in time. */
   private boolean room(long bytes) {
     Evictor bounded = evictor;
     if (bounded == null) {
       return true;
     }
-    boolean fits = bounded.mayStore(bytes);
-    if (fits) {
-      bounded.stored(bytes);
-    }
+    boolean fits = bounded.takeRoom(bytes);
     if (bounded.wanted()) {
       committer.hurry();
     }
