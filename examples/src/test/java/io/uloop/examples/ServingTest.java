@@ -26,9 +26,15 @@ class ServingTest {
   private final ByteArrayOutputStream out = new ByteArrayOutputStream();
   private final ByteArrayOutputStream err = new ByteArrayOutputStream();
 
+  /** Counted down when the device is closed. */
+  private final CountDownLatch closed = new CountDownLatch(1);
+
   private Serving serving() {
-    return new Serving(
-        "ulohttp", new PrintStream(out, true, UTF_8), new PrintStream(err, true, UTF_8));
+    Serving serving =
+        new Serving(
+            "ulohttp", new PrintStream(out, true, UTF_8), new PrintStream(err, true, UTF_8));
+    serving.device(device(closed));
+    return serving;
   }
 
   /** A device whose write-back fails at the detach. */
@@ -123,11 +129,8 @@ class ServingTest {
 
   @Test
   void stopAsked_whileAttaching_hastensTheAttachAndDetaches() throws Exception {
-    CountDownLatch closed = new CountDownLatch(1);
     UsedAttachment attachment = new UsedAttachment(false);
     try (Serving serving = serving()) {
-      serving.device(device(closed));
-
       assertThat(
               serving.attach(
                   "a place",
@@ -146,10 +149,7 @@ class ServingTest {
 
   @Test
   void stopAsked_whileAttaching_isNoFailureIfTheAttachFailsOfIt() throws Exception {
-    CountDownLatch closed = new CountDownLatch(1);
     try (Serving serving = serving()) {
-      serving.device(device(closed));
-
       assertThat(
               serving.attach(
                   "a place",
@@ -166,11 +166,8 @@ class ServingTest {
 
   @Test
   void stopAsked_whileTakingOverWhatIsInUse_staysAttachedAndReadable() throws Exception {
-    CountDownLatch closed = new CountDownLatch(1);
     UsedAttachment attachment = new UsedAttachment(true);
     try (Serving serving = serving()) {
-      serving.device(device(closed));
-
       assertThat(
               serving.attach(
                   "a place",
@@ -189,11 +186,8 @@ class ServingTest {
 
   @Test
   void stopAsked_twiceWhileTakingOver_forces() throws Exception {
-    CountDownLatch closed = new CountDownLatch(1);
     UsedAttachment attachment = new UsedAttachment(true);
     try (Serving serving = serving()) {
-      serving.device(device(closed));
-
       assertThat(
               serving.attach(
                   "a place",

@@ -128,13 +128,7 @@ public final class BackgroundFill {
         waitedInVain = true;
         pauseUntil(System.nanoTime() + RETRY_NANOS);
       }
-      long room = misses.roomToFill() - underWay.get();
-      if (room < to - from && fetches > 1) {
-        // What is under way may turn out to take no room.
-        slots.acquireUninterruptibly(fetches - 1);
-        slots.release(fetches - 1);
-        room = misses.roomToFill();
-      }
+      long room = room(to - from);
       if (room < to - from) {
         full = room < Math.max(LEAST_BYTES, geometry.blockSizeBytes());
         last = geometry.blockOf(from + room);
@@ -151,6 +145,17 @@ public final class BackgroundFill {
       pauseUntil(due);
       block = last;
     }
+  }
+
+  /** How much the limit leaves room for; with too little, what is under way is waited for. */
+  private long room(long wanted) {
+    long room = misses.roomToFill() - underWay.get();
+    if (room < wanted && fetches > 1) {
+      slots.acquireUninterruptibly(fetches - 1); // all but ours
+      slots.release(fetches - 1);
+      room = misses.roomToFill(); // it may have been zeroes
+    }
+    return room;
   }
 
   /** Waits; not for long once this is to stop, of which nobody but {@link #cancel} tells. */

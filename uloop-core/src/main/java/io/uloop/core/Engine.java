@@ -274,10 +274,13 @@ final class Engine {
         seal();
       }
     } finally {
-      store.data().close();
-      attempt(failures, files::close);
-      closer = null;
-      closeDone.countDown();
+      try {
+        store.data().close();
+        attempt(failures, files::close);
+      } finally {
+        closer = null;
+        closeDone.countDown();
+      }
     }
     if (!failures.isEmpty()) {
       IOException first = failures.get(0);

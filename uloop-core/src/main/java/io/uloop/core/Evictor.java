@@ -38,8 +38,8 @@ final class Evictor {
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
   private static final int MAX_BATCH = 1024;
 
-  /** What may be on its way into the file while one looks how large that is. */
-  private static final long MOST_LANDING = 4 << 20;
+  /** With less room than this by estimate, a fill has one look again. */
+  private static final long LITTLE_ROOM = 4 << 20;
 
   /** So many blocks are kept from being fetched at most while they are swept. */
   private static final long MAX_SWEPT_BLOCKS = 1 << 18;
@@ -137,7 +137,7 @@ final class Evictor {
   long roomToFill() {
     try {
       // The estimate counts zeroes too, which take no room.
-      if (highMark() - allocated.get() < MOST_LANDING) {
+      if (highMark() - allocated.get() < LITTLE_ROOM) {
         look();
       }
     } catch (IOException e) {

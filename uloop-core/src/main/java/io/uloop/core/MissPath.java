@@ -99,18 +99,14 @@ final class MissPath implements FetchRun.Context {
     }
   }
 
+  /** Sees to it that what a read waits for is fetched, or fails it; ends the planner's part. */
   private void finishPlanning(PendingRead read) {
-    wakeFor(read);
-    read.partDone();
-  }
-
-  /** Sees to it that what a read waits for is fetched, or fails it. */
-  private void wakeFor(PendingRead read) {
     try {
       Objects.requireNonNull(fetcher).wake();
     } catch (OutOfMemoryError e) {
       read.fail(e);
     }
+    read.partDone();
   }
 
   /** Plans a whole read, or what of it can be planned now; false if it failed. */

@@ -6,17 +6,13 @@ import static io.uloop.nbd.NbdTestClient.SIMPLE;
 import static io.uloop.nbd.NbdTestClient.STRUCTURED;
 import static org.assertj.core.api.Assertions.assertThat;
 
-import io.uloop.BlockDevice;
 import io.uloop.ByteRange;
 import io.uloop.DeviceCapabilities;
 import io.uloop.DeviceStatistics;
-import io.uloop.Extent;
 import io.uloop.ReadCompletion;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.channels.WritableByteChannel;
 import java.nio.file.Path;
-import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.TimeUnit;
@@ -126,7 +122,7 @@ class CacheRequestTest {
   }
 
   /** Has no bytes, and takes note of what is to be fetched. */
-  private static final class HugeDevice implements BlockDevice {
+  private static final class HugeDevice extends AbsentDevice {
 
     final ConcurrentLinkedQueue<ByteRange> prefetched = new ConcurrentLinkedQueue<>();
 
@@ -151,28 +147,8 @@ class CacheRequestTest {
     }
 
     @Override
-    public boolean tryRead(long offset, ByteBuffer dst) {
-      return false;
-    }
-
-    @Override
     public void readAsync(long offset, ByteBuffer dst, ReadCompletion completion) {
       completion.done(new UnsupportedOperationException());
-    }
-
-    @Override
-    public long transferTo(long offset, long length, WritableByteChannel target) {
-      return 0;
-    }
-
-    @Override
-    public long presentBytes(long offset, long length) {
-      return 0;
-    }
-
-    @Override
-    public List<Extent> extents(long offset, long length) {
-      return List.of(new Extent(new ByteRange(offset, offset + length), false, false));
     }
 
     @Override

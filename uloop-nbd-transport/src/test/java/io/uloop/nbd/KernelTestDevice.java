@@ -1,25 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
-import io.uloop.BlockDevice;
-import io.uloop.ByteRange;
 import io.uloop.DeviceCapabilities;
 import io.uloop.DeviceStatistics;
-import io.uloop.Extent;
 import io.uloop.ReadCompletion;
 import io.uloop.SourceUnavailableException;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
-import java.nio.channels.WritableByteChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
-import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.ForkJoinPool;
 
 /** A file as a device. A test may put an executor between a read and its answer. */
-final class KernelTestDevice implements BlockDevice {
+final class KernelTestDevice extends AbsentDevice {
 
   private final FileChannel file;
   private final long size;
@@ -69,11 +64,6 @@ final class KernelTestDevice implements BlockDevice {
   }
 
   @Override
-  public boolean tryRead(long offset, ByteBuffer dst) {
-    return false;
-  }
-
-  @Override
   public void readAsync(long offset, ByteBuffer dst, ReadCompletion completion) {
     executor.execute(
         () -> {
@@ -87,21 +77,6 @@ final class KernelTestDevice implements BlockDevice {
             completion.done(e);
           }
         });
-  }
-
-  @Override
-  public long transferTo(long offset, long length, WritableByteChannel target) {
-    return 0;
-  }
-
-  @Override
-  public long presentBytes(long offset, long length) {
-    return 0;
-  }
-
-  @Override
-  public List<Extent> extents(long offset, long length) {
-    return List.of(new Extent(new ByteRange(offset, offset + length), false, false));
   }
 
   @Override
