@@ -7,7 +7,6 @@ import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.SocketChannel;
-import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -39,18 +38,6 @@ final class Connection implements EventLoop.Selectable, Runnable {
   /** After how many reads in a row other connections get their turn. */
   private static final int ROUNDS = 16;
 
-  /**
-   * The part of what it holds that a client has to move within the stall time while others wait for
-   * memory: one that sends or takes a byte now and then is no better than one that stands still.
-   */
-  private static final int PACE = 16;
-
-  /** How long the requests that run when the server stops may take before they fail. */
-  private static final long STOP_GRACE_NANOS = TimeUnit.MILLISECONDS.toNanos(1000);
-
-  /** When, after they were failed, a connection is closed whatever it does. */
-  private static final long STOP_LIMIT_NANOS = TimeUnit.MILLISECONDS.toNanos(500);
-
   private final EventLoop loop;
   private final ServerState server;
   private final @Nullable SocketChannel channel;
@@ -61,7 +48,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
   /** Told once, when all is given back. */
   private final Runnable onClose;
 
-  private final long connectedAt = System.nanoTime();
+  private final ConnectionClock clock;
 
   /** The state machine; exactly one of the two is there. */
   private @Nullable Handshake handshake;
@@ -90,22 +77,6 @@ final class Connection implements EventLoop.Selectable, Runnable {
   private boolean lingering;
   private boolean closed;
   private OutputQueue.State outState = OutputQueue.State.EMPTY;
-  private long lastProgress = connectedAt;
-
-  /** Bytes that went either way since {@link #paceSince}. */
-  private long paceBytes;
-
-  private long paceSince = connectedAt;
-
-  /** Whether the server stops, and since when. */
-  private boolean stopping;
-
-  private long stopAt;
-
-  /** Whether what still runs was failed, and since when. */
-  private boolean abandoned;
-
-  private long abandonedAt;
 
   Connection(
       EventLoop loop,
@@ -118,6 +89,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
     this.channel = channel;
     this.link = link;
     this.onClose = onClose;
+    this.clock = new ConnectionClock(server);
     this.out = new OutputQueue(loop, link);
     this.handshake = new Handshake(this, server);
   }
@@ -156,7 +128,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
   }
 
   boolean stopping() {
-    return stopping;
+    return clock.stopping();
   }
 
   /** Tells whether TLS is in use. */
@@ -243,7 +215,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
       }
       if (!readAndFeed()) {
         outState = link.flush() ? outState : OutputQueue.State.FULL;
-        if (stopping && idle()) {
+        if (stopping() && idle()) {
           link.endOutput();
           lingering = true;
         }
@@ -261,8 +233,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
     outState = out.flush(corked);
     long sent = out.takeProgress();
     if (sent > 0) {
-      paceBytes += sent;
-      lastProgress = System.nanoTime();
+      clock.moved(sent);
     }
     Transmission requests = transmission;
     if (requests != null) {
@@ -314,8 +285,7 @@ final class Connection implements EventLoop.Selectable, Runnable {
   private boolean received(ByteBuffer dst) throws IOException {
     int count = link.read(dst);
     if (count > 0) {
-      paceBytes += count;
-      lastProgress = System.nanoTime();
+      clock.moved(count);
       drained = dst.hasRemaining();
     } else if (count < 0) {
       endOfStream = true;
@@ -376,58 +346,25 @@ final class Connection implements EventLoop.Selectable, Runnable {
 
   /** Begins to end: new requests fail, and when those that run are answered, output ends. */
   void stop() {
-    stopping = true;
-    stopAt = System.nanoTime();
+    clock.stop();
     pump();
   }
 
   /** Looks whether a time limit has passed. */
   void sweep(long now) {
-    NbdLimits limits = server.limits();
     Transmission requests = transmission;
-    long quiet = now - lastProgress;
-    boolean late =
-        (handshake != null && now - connectedAt > limits.handshakeTime().toNanos())
-            || (abandoned && now - abandonedAt > STOP_LIMIT_NANOS);
-    boolean asleep =
-        !limits.idleTime().isZero()
-            && quiet > limits.idleTime().toNanos()
-            && (requests == null || requests.inFlight().count() == 0);
-    boolean hoarding = requests != null && hoards(requests, now);
-    if (late || asleep || hoarding) {
-      LOG.log(
-          Level.DEBUG,
-          "a connection is dropped: late={0} idle={1} stalled={2}",
-          late,
-          asleep,
-          hoarding);
+    InFlight running = requests == null ? null : requests.inFlight();
+    boolean held =
+        outState == OutputQueue.State.FULL
+            || (requests != null && requests.payloadTarget() != null);
+    String overdue = clock.overdue(now, running, held);
+    if (overdue != null) {
+      LOG.log(Level.DEBUG, "a connection is dropped: {0}", overdue);
       close();
-    } else if (stopping && now - stopAt > STOP_GRACE_NANOS) {
-      if (!abandoned) {
-        // From here on: a loop that had no processor in time says all the same why it ends.
-        abandoned = true;
-        abandonedAt = now;
-      }
-      if (requests != null) {
-        requests.inFlight().abandon();
-        pump();
-      }
+    } else if (clock.graceIsOver(now) && running != null) {
+      running.abandon();
+      pump();
     }
-  }
-
-  /** Tells whether it holds memory that others wait for, and moves next to nothing of it. */
-  private boolean hoards(Transmission requests, long now) {
-    boolean suspect =
-        server.budget().contended()
-            && requests.inFlight().charged() > 0
-            && (outState == OutputQueue.State.FULL || requests.payloadTarget() != null);
-    if (suspect && now - paceSince <= server.limits().stallTime().toNanos()) {
-      return false;
-    }
-    boolean slow = paceBytes < Math.max(1, requests.inFlight().charged() / PACE);
-    paceSince = now;
-    paceBytes = 0;
-    return suspect && slow;
   }
 
   /** Closes at once and gives everything back. */
