@@ -105,9 +105,12 @@ final class Engine {
             committer,
             evictor,
             settings.sourceWait.toNanos());
+    int mostLanding = evictor == null ? FetchRun.MAX_LAND_BYTES : FetchRun.MAX_LAND_BYTES_BOUNDED;
     this.fetcher =
         new Fetcher(
-            table, () -> new FetchRun(table, store, counters, misses), Fetcher.threads(name));
+            table,
+            () -> new FetchRun(table, store, counters, misses, mostLanding),
+            Fetcher.threads(name));
     ReadAhead readAhead =
         new ReadAhead(
             geometry.sizeBytes(), farthestAhead, misses::beginBackground, table::linkIsSlow);

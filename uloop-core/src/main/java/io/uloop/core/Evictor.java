@@ -169,7 +169,7 @@ final class Evictor {
 
   private long lowMark() {
     // Under a small limit: so that what lands at once fits afterwards.
-    long landing = Math.max(FetchRun.MAX_LAND_BYTES, store.geometry().blockSizeBytes());
+    long landing = Math.max(FetchRun.MAX_LAND_BYTES_BOUNDED, store.geometry().blockSizeBytes());
     return Math.max(0, Math.min(limitBytes / 100 * 80, limitBytes - 2 * landing));
   }
 

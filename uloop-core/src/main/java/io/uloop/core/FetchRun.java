@@ -26,11 +26,14 @@ import java.util.List;
 final class FetchRun implements Fetcher.Runner, ReadSink {
 
   /** The most that is stored and marked at once: readers wait no longer than this takes to come. */
-  static final int MAX_LAND_BYTES = 256 * 1024;
+  static final int MAX_LAND_BYTES = 1024 * 1024;
+
+  /** The same in a bounded cache, in which room for it has to be kept. */
+  static final int MAX_LAND_BYTES_BOUNDED = 256 * 1024;
 
   private static final Comparator<Fetch.Part> BY_START = Comparator.comparingLong(Fetch.Part::from);
 
-  private static final ByteBuffer ZEROES = ByteBuffer.allocateDirect(MAX_LAND_BYTES);
+  private static final ByteBuffer ZEROES = ByteBuffer.allocateDirect(MAX_LAND_BYTES_BOUNDED);
 
   /** What a run needs of the device. */
   interface Context {
@@ -53,6 +56,7 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
   private final Counters counters;
   private final Context context;
   private final BlockStore.Writer writer;
+  private final int mostLanding;
   private final List<Fetch.Part> touched = new ArrayList<>();
 
   /** The beginning of a block whose rest has not come. */
@@ -68,14 +72,22 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
 
   private long ownNanos;
 
-  FetchRun(FetchTable table, BlockStore store, Counters counters, Context context) {
+  /**
+   * Makes a run that has run nothing yet.
+   *
+   * @param mostLanding the most that is stored and marked at once, in bytes; one block is, if it is
+   *     larger
+   */
+  FetchRun(
+      FetchTable table, BlockStore store, Counters counters, Context context, int mostLanding) {
+    this.mostLanding = mostLanding;
     this.table = table;
     this.store = store;
     this.geometry = store.geometry();
     this.counters = counters;
     this.context = context;
     this.staging = ByteBuffer.allocate(geometry.blockSizeBytes());
-    this.writer = store.new Writer(Math.max(1, MAX_LAND_BYTES / geometry.blockSizeBytes()));
+    this.writer = store.new Writer(Math.max(1, mostLanding / geometry.blockSizeBytes()));
   }
 
   @Override
@@ -107,7 +119,7 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
       long extentEnd = Math.min(end, extent.range().end());
       if (extent.zero()) {
         while (position < extentEnd) {
-          int n = (int) Math.min(MAX_LAND_BYTES, extentEnd - position);
+          int n = (int) Math.min(ZEROES.capacity(), extentEnd - position);
           expectedEnd = extentEnd;
           take(ZEROES.duplicate().limit(n));
         }
@@ -184,7 +196,7 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
         }
         continue;
       }
-      n = Math.min(n, MAX_LAND_BYTES / blockSize == 0 ? blockSize : MAX_LAND_BYTES);
+      n = Math.min(n, Math.max(blockSize, mostLanding));
       if (position + n != geometry.sizeBytes()) {
         n -= n % blockSize;
       }

@@ -33,6 +33,13 @@ import org.jspecify.annotations.Nullable;
  * mark is read before the lock is taken, and the lock is taken again after the mark was written.
  */
 final class LocalFile implements Storage.File {
+
+  /**
+   * The most that is written at once: the JDK copies a heap buffer to a direct one first, which it
+   * keeps for each thread; one of this size stays in the processor's cache.
+   */
+  private static final int MOST_WRITE_BYTES = 256 * 1024;
+
   /** An extended attribute, {@code user.uloop.mark} (xattr(7)). */
   private static final String MARK = "uloop.mark";
 
@@ -209,8 +216,14 @@ final class LocalFile implements Storage.File {
   @Override
   public void write(ByteBuffer src, long position) throws IOException {
     long origin = position - src.position();
-    while (src.hasRemaining()) {
-      steadily(channel -> channel.write(src, origin + src.position()));
+    int end = src.limit();
+    while (src.position() < end) {
+      src.limit(Math.min(end, src.position() + MOST_WRITE_BYTES));
+      try {
+        steadily(channel -> channel.write(src, origin + src.position()));
+      } finally {
+        src.limit(end);
+      }
     }
   }
 
