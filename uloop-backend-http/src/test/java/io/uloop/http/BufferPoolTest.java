@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Which buffer a body gets. */
+class BufferPoolTest {
+
+  private final BufferPool pool = new BufferPool();
+  private final List<byte[]> lent = new ArrayList<>();
+
+  @AfterEach
+  void givesAllBack() {
+    lent.forEach(pool::give);
+    assertThat(pool.lent()).isZero();
+  }
+
+  private byte[] take(long wanted) {
+    byte[] buffer = pool.take(wanted);
+    lent.add(buffer);
+    return buffer;
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "1, 32768",
+    "32768, 32768",
+    "32769, 262144",
+    "262144, 262144",
+    "262145, 1048576",
+    "1048576, 1048576",
+    "1099511627776, 1048576"
+  })
+  void take_anyLength_givesTheSizeThatHoldsIt(long wanted, int length) {
+    assertThat(take(wanted)).hasSize(length);
+  }
+
+  @Test
+  void take_allWholeOnesLent_givesSmallerOnesUntilOneComesBack() {
+    for (int i = 0; i < BufferPool.WHOLE_MOST; i++) {
+      assertThat(take(1 << 20)).hasSize(BufferPool.WHOLE_BYTES);
+    }
+    for (int i = 0; i < 3; i++) {
+      assertThat(take(1 << 20)).hasSize(BufferPool.LARGE_BYTES);
+    }
+    byte[] whole = lent.remove(0);
+    pool.give(whole);
+    assertThat(take(1 << 20)).isSameAs(whole);
+    assertThat(take(1 << 20)).hasSize(BufferPool.LARGE_BYTES);
+  }
+
+  @Test
+  void take_interruptedAndAllWholeOnesLent_givesASmallerOneAndStaysInterrupted() {
+    for (int i = 0; i < BufferPool.WHOLE_MOST; i++) {
+      take(1 << 20);
+    }
+    Thread.currentThread().interrupt();
+    assertThat(take(1 << 20)).hasSize(BufferPool.LARGE_BYTES);
+    assertThat(Thread.interrupted()).isTrue();
+  }
+
+  @Test
+  void give_moreThanAreKept_keepsTheLimit() {
+    List<byte[]> many = new ArrayList<>();
+    for (int i = 0; i < 100; i++) {
+      many.add(pool.take(100_000));
+    }
+    many.forEach(pool::give);
+    int again = 0;
+    for (int i = 0; i < 100; i++) {
+      byte[] buffer = take(100_000);
+      again += many.stream().anyMatch(old -> old == buffer) ? 1 : 0;
+    }
+    assertThat(again).isEqualTo(8);
+  }
+}
