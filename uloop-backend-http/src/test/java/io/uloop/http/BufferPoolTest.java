@@ -13,7 +13,9 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** Which buffer a body gets. */
 class BufferPoolTest {
 
-  private final BufferPool pool = new BufferPool();
+  private static final int WHOLE_MOST = 3;
+
+  private final BufferPool pool = new BufferPool(WHOLE_MOST);
   private final List<byte[]> lent = new ArrayList<>();
 
   @AfterEach
@@ -44,7 +46,7 @@ class BufferPoolTest {
 
   @Test
   void take_allWholeOnesLent_givesSmallerOnesUntilOneComesBack() {
-    for (int i = 0; i < BufferPool.WHOLE_MOST; i++) {
+    for (int i = 0; i < WHOLE_MOST; i++) {
       assertThat(take(1 << 20)).hasSize(BufferPool.WHOLE_BYTES);
     }
     for (int i = 0; i < 3; i++) {
@@ -54,16 +56,6 @@ class BufferPoolTest {
     pool.give(whole);
     assertThat(take(1 << 20)).isSameAs(whole);
     assertThat(take(1 << 20)).hasSize(BufferPool.LARGE_BYTES);
-  }
-
-  @Test
-  void take_interruptedAndAllWholeOnesLent_givesASmallerOneAndStaysInterrupted() {
-    for (int i = 0; i < BufferPool.WHOLE_MOST; i++) {
-      take(1 << 20);
-    }
-    Thread.currentThread().interrupt();
-    assertThat(take(1 << 20)).hasSize(BufferPool.LARGE_BYTES);
-    assertThat(Thread.interrupted()).isTrue();
   }
 
   @Test
