@@ -8,8 +8,8 @@ import java.util.ArrayDeque;
  *
  * <p>Three sizes, for small reads, larger ones, and whole fetches of a copy: together they keep at
  * most 11 MiB. Beyond what is kept, buffers of the two smaller sizes are made and left to the
- * collector, so that nobody ever waits for one. Of whole ones there are eight, less in a heap under
- * half a gigabyte; who comes when all are lent gets a smaller one.
+ * collector, so that nobody ever waits for one. Of whole ones there are eight, fewer in a heap
+ * under half a gigabyte; who comes when all are lent gets a smaller one.
  *
  * <p>Who gets a whole one can empty its socket in one go before anything else is done with the
  * bytes, which costs the kernel less.
@@ -74,14 +74,24 @@ final class BufferPool {
   }
 
   private ArrayDeque<byte[]> kept(int length) {
-    return length == SMALL_BYTES ? small : length == LARGE_BYTES ? large : whole;
+    return switch (length) {
+      case SMALL_BYTES -> small;
+      case LARGE_BYTES -> large;
+      default -> whole;
+    };
   }
 
   /** Takes a buffer back. */
   synchronized void give(byte[] buffer) {
     returned(buffer.length);
     ArrayDeque<byte[]> kept = kept(buffer.length);
-    if (kept.size() < (buffer.length == SMALL_BYTES ? SMALL_KEPT : LARGE_KEPT)) {
+    int most =
+        switch (buffer.length) {
+          case SMALL_BYTES -> SMALL_KEPT;
+          case LARGE_BYTES -> LARGE_KEPT;
+          default -> wholeMost;
+        };
+    if (kept.size() < most) {
       kept.addFirst(buffer);
     }
   }

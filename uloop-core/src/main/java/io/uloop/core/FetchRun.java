@@ -33,7 +33,7 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
 
   private static final Comparator<Fetch.Part> BY_START = Comparator.comparingLong(Fetch.Part::from);
 
-  private static final ByteBuffer ZEROES = ByteBuffer.allocateDirect(MAX_LAND_BYTES_BOUNDED);
+  private static final ByteBuffer ZEROES = ByteBuffer.allocateDirect(256 * 1024);
 
   /** What a run needs of the device. */
   interface Context {
@@ -55,8 +55,8 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
   private final Geometry geometry;
   private final Counters counters;
   private final Context context;
-  private final BlockStore.Writer writer;
   private final int mostLanding;
+  private final BlockStore.Writer writer;
   private final List<Fetch.Part> touched = new ArrayList<>();
 
   /** The beginning of a block whose rest has not come. */
@@ -80,12 +80,12 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
    */
   FetchRun(
       FetchTable table, BlockStore store, Counters counters, Context context, int mostLanding) {
-    this.mostLanding = mostLanding;
     this.table = table;
     this.store = store;
     this.geometry = store.geometry();
     this.counters = counters;
     this.context = context;
+    this.mostLanding = mostLanding;
     this.staging = ByteBuffer.allocate(geometry.blockSizeBytes());
     this.writer = store.new Writer(Math.max(1, mostLanding / geometry.blockSizeBytes()));
   }

@@ -73,4 +73,31 @@ class PieceSizeTest {
       assertThat(Arrays.copyOf(cached, SIZE)).isEqualTo(image);
     }
   }
+
+  @ParameterizedTest
+  @CsvSource({"0, 1048576", "6291456, 262144"})
+  void store_largePiece_isWrittenInWhatMayLandAtOnce(long limit, int most) throws Exception {
+    byte[] image = new byte[4 << 20];
+    TestSeed.random("PieceSizeTest").nextBytes(image);
+    RecordingStorage recorded = new RecordingStorage(new MemoryStorage());
+    CachePair pair = new CachePair(Path.of("c"), Path.of("b"));
+    MemorySource source =
+        new MemorySource(image).pieceBytes(image.length).preferredFetchBytes(image.length);
+    CachedDevice.Builder builder =
+        CachedDevice.builder(source).pair(pair).storage(recorded).readAheadMaxBytes(0);
+    if (limit > 0) {
+      builder.maxCacheBytes(limit);
+    }
+    try (CachedDevice device = builder.open()) {
+      device.read(0, ByteBuffer.allocate(image.length));
+    }
+    assertThat(
+            recorded.log().stream()
+                .filter(RecordingStorage.Wrote.class::isInstance)
+                .map(RecordingStorage.Wrote.class::cast)
+                .filter(wrote -> wrote.path().endsWith("c"))
+                .mapToInt(wrote -> wrote.bytes().length)
+                .max())
+        .hasValue(most);
+  }
 }
