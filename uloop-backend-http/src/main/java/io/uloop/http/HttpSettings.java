@@ -44,7 +44,7 @@ final class HttpSettings {
   private final Duration timeout;
   private final Duration connectTimeout;
   private final Duration stallTimeout;
-  private final Duration answerTimeout;
+  private final long answerNanos;
   private final int connections;
   private final int fetchBytes;
   private final int maxRedirects;
@@ -88,7 +88,10 @@ final class HttpSettings {
     timeout = builder.timeout;
     connectTimeout = shorter(builder.connectTimeout, timeout.dividedBy(3), LONGEST_CONNECT);
     stallTimeout = shorter(builder.stallTimeout, timeout.dividedBy(3), LONGEST_STALL);
-    answerTimeout = builder.answerTimeout;
+    answerNanos =
+        builder.answerTimeout.isZero()
+            ? Math.max(timeout.toNanos() / 2, stallTimeout.toNanos())
+            : builder.answerTimeout.toNanos();
     connections = builder.connections;
     fetchBytes = builder.fetchBytes;
     maxRedirects = builder.maxRedirects;
@@ -163,9 +166,7 @@ final class HttpSettings {
    * Gives how long the head of an answer may take: half of the timeout, so that there is a rest.
    */
   long answerNanos() {
-    return answerTimeout.isZero()
-        ? Math.max(timeout.dividedBy(2).toNanos(), stallNanos())
-        : answerTimeout.toNanos();
+    return answerNanos;
   }
 
   long stallNanos() {

@@ -220,13 +220,19 @@ final class LocalFile implements Storage.File {
   public void write(ByteBuffer src, long position) throws IOException {
     long origin = position - src.position();
     int end = src.limit();
-    while (src.position() < end) {
-      src.limit(Math.min(end, src.position() + MOST_WRITE_BYTES));
-      try {
-        steadily(channel -> channel.write(src, origin + src.position()));
-      } finally {
-        src.limit(end);
-      }
+    try {
+      // All in one step, as making one takes as long as a small write; it goes on from the position
+      // if it is interrupted.
+      steadily(
+          channel -> {
+            while (src.position() < end) {
+              src.limit(Math.min(end, src.position() + MOST_WRITE_BYTES));
+              channel.write(src, origin + src.position());
+            }
+            return true;
+          });
+    } finally {
+      src.limit(end);
     }
   }
 
