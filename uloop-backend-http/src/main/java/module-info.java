@@ -4,6 +4,7 @@
 module io.uloop.http {
   requires transitive io.uloop;
   requires static org.jspecify;
+  requires jdk.net;
   requires org.apache.httpcomponents.client5.httpclient5;
   requires org.apache.httpcomponents.core5.httpcore5;
   // HttpClient needs it; its jar is an automatic module and cannot say so.

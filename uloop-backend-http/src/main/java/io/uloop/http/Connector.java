@@ -11,7 +11,10 @@ import org.apache.hc.client5.http.io.HttpClientConnectionOperator;
 import org.apache.hc.client5.http.ssl.TlsSocketStrategy;
 import org.jspecify.annotations.Nullable;
 
-/** Builds a pool whose connections go to a unix socket, if one is set, whatever the URL's host. */
+/**
+ * Builds a pool whose connections acknowledge promptly, or go to a unix socket, if one is set,
+ * whatever the URL's host.
+ */
 final class Connector extends PoolingHttpClientConnectionManagerBuilder {
 
   private final @Nullable Path unixSocket;
@@ -24,13 +27,10 @@ final class Connector extends PoolingHttpClientConnectionManagerBuilder {
   protected HttpClientConnectionOperator createConnectionOperator(
       SchemePortResolver ports, DnsResolver names, TlsSocketStrategy tls) {
     Path path = unixSocket;
-    if (path == null) {
-      return super.createConnectionOperator(ports, names, tls);
-    }
     return new DefaultHttpClientConnectionOperator(
-        socksProxy -> new UnixSocket(path),
+        socksProxy -> path == null ? new PromptSocket() : new UnixSocket(path),
         ports,
-        new NoNames(),
+        path == null ? names : new NoNames(),
         scheme -> scheme.equals("https") ? tls : null);
   }
 
