@@ -32,10 +32,10 @@ import java.util.Set;
  *
  * <p>What the options do: the first compiler's code counts only calls and loops, not what types and
  * branches it sees, which makes it a third faster; and the second compiler comes in later. A
- * launcher's first seconds are those that matter, and all in all it waits for system calls; what is
- * left for the second compiler (ciphers above all, for which it has the processor's instructions)
- * is hot enough to reach it soon. New objects get 32 MiB, as a launcher that holds a quarter of a
- * gigabyte for want of a collection is a bad neighbour.
+ * launcher's first seconds are those that matter, and all in all it waits for system calls. But not
+ * for ciphers, for which the second compiler has the processor's instructions. New objects get 32
+ * MiB, as a launcher that holds a quarter of a gigabyte for want of a collection is a bad
+ * neighbour.
  *
  * <p>Nothing is replaced where somebody has chosen for himself: a command line with {@code -XX}
  * options, agents or a debugger, or options in the environment; nor with {@code
@@ -65,7 +65,10 @@ final class TunedJvm {
           "-XX:Tier4InvocationThreshold=50000",
           "-XX:Tier4MinInvocationThreshold=6000",
           "-XX:Tier4CompileThreshold=150000",
-          "-XX:Tier4BackEdgeThreshold=400000");
+          "-XX:Tier4BackEdgeThreshold=400000",
+          // But for ciphers the default's.
+          "-XX:CompileCommand=quiet",
+          "-XX:CompileCommand=CompileThresholdScaling,com.sun.crypto.provider.*::*,0.1");
 
   /** With any of them the command line says itself how the JVM is to be. */
   private static final List<String> OWN_CHOICE =
