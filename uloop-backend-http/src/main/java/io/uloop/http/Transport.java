@@ -74,6 +74,7 @@ final class Transport implements Closeable {
   private final long connectMillis;
   private final long answerMillis;
   private final AtomicInteger leased = new AtomicInteger();
+  private volatile boolean closed;
 
   /** A connection taken from the pool; knows whether it was given back. */
   static final class Lease {
@@ -311,7 +312,14 @@ final class Transport implements Closeable {
       lease.ended = true;
       // Before the pool may lend the connection to somebody else, whom an abort must not hit.
       lease.attempt.detach();
-      pool.release(lease.endpoint, null, keepAlive);
+      try {
+        pool.release(lease.endpoint, null, keepAlive);
+      } catch (IllegalStateException e) {
+        // The pool was closed just now, with all its connections: it knows this one no more.
+        if (!closed) {
+          throw e;
+        }
+      }
       leased.decrementAndGet();
     }
   }
@@ -355,6 +363,7 @@ final class Transport implements Closeable {
 
   @Override
   public void close() {
+    closed = true;
     pool.close(CloseMode.IMMEDIATE);
   }
 }

@@ -38,8 +38,9 @@ final class LocalFile implements Storage.File {
    * The most that is written at once. The kernel takes page-cache memory in units of a write's size
    * (ext4 since Linux 6.16, XFS), and small units from what was freed last on this processor: by
    * measurement, a cold copy takes two thirds of the kernel time of one in steps of 256 KiB, as
-   * larger units are often memory that a virtual machine has to get from its host first. Besides, the JDK copies
-   * a heap buffer to a direct one first, which at this size stays in the innermost cache.
+   * larger units are often memory that a virtual machine has to get from its host first. Besides,
+   * the JDK copies a heap buffer to a direct one first, which at this size stays in the innermost
+   * cache.
    */
   private static final int MOST_WRITE_BYTES = 16 * 1024;
 
