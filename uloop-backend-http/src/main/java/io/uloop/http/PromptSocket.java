@@ -36,18 +36,8 @@ final class PromptSocket extends Socket {
     }
 
     @Override
-    public void write(int b) throws IOException {
-      super.write(b);
-      acknowledge();
-    }
-
-    @Override
     public void write(byte[] bytes, int offset, int length) throws IOException {
       out.write(bytes, offset, length); // the superclass writes byte by byte
-      acknowledge();
-    }
-
-    private void acknowledge() {
       try {
         setOption(ExtendedSocketOptions.TCP_QUICKACK, true);
       } catch (IOException e) {

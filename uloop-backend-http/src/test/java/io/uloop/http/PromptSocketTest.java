@@ -32,13 +32,12 @@ class PromptSocketTest {
     client.connect(server.getLocalSocketAddress());
     try (Socket accepted = server.accept()) {
       for (int i = 0; i < EXCHANGES; i++) {
-        client.getOutputStream().write(new byte[] {1, 2, 3}, 1, 2);
-        client.getOutputStream().write(4);
-        assertThat(accepted.getInputStream().readNBytes(3)).containsExactly(2, 3, 4);
+        client.getOutputStream().write(new byte[] {1, 2, 3, 4}, 1, 2);
+        assertThat(accepted.getInputStream().readNBytes(2)).containsExactly(2, 3);
         accepted.getOutputStream().write(new byte[100]);
         assertThat(client.getInputStream().readNBytes(100)).hasSize(100);
       }
-      client.getOutputStream().write(4);
+      client.getOutputStream().write(new byte[1]);
       return client.getOption(ExtendedSocketOptions.TCP_QUICKACK);
     }
   }
