@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
+import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 
 /**
@@ -14,8 +15,9 @@ import java.util.ArrayDeque;
  * <p>Who gets a whole one can empty its socket in one go before anything else is done with the
  * bytes, which costs the kernel less.
  *
- * <p>Heap buffers: the JDK's sockets read into them through a direct buffer of their own either
- * way, 128 KiB at a time.
+ * <p>A pool is of heap buffers, for bodies that HttpClient or TLS hands over, or of direct ones,
+ * which the kernel fills and empties without a copy. Once the JVM has refused direct memory the
+ * latter makes heap buffers too, as it tries for half a second before it refuses.
  */
 final class BufferPool {
 
@@ -28,31 +30,35 @@ final class BufferPool {
   private static final int WHOLE_MOST = 8;
   private static final long HEAP_FOR_A_WHOLE = 64L << 20;
 
+  private final boolean direct;
   private final int wholeMost;
 
   // Guarded by this.
-  private final ArrayDeque<byte[]> small = new ArrayDeque<>();
-  private final ArrayDeque<byte[]> large = new ArrayDeque<>();
-  private final ArrayDeque<byte[]> whole = new ArrayDeque<>();
+  private final ArrayDeque<ByteBuffer> small = new ArrayDeque<>();
+  private final ArrayDeque<ByteBuffer> large = new ArrayDeque<>();
+  private final ArrayDeque<ByteBuffer> whole = new ArrayDeque<>();
   private int lent;
   private int wholeLent;
+  private boolean refused;
 
-  /** Makes a pool that suits the heap. */
-  BufferPool() {
-    this((int) Math.min(WHOLE_MOST, Runtime.getRuntime().maxMemory() / HEAP_FOR_A_WHOLE));
+  /** Makes a pool, of direct buffers or not, that suits the heap. */
+  BufferPool(boolean direct) {
+    this(direct, (int) Math.min(WHOLE_MOST, Runtime.getRuntime().maxMemory() / HEAP_FOR_A_WHOLE));
   }
 
   /** Makes a pool that lends so many whole buffers at once. */
-  BufferPool(int wholeMost) {
+  BufferPool(boolean direct, int wholeMost) {
+    this.direct = direct;
     this.wholeMost = wholeMost;
   }
 
   /**
    * Lends a buffer: of the smallest size that holds so many bytes, or of the largest that there is.
    */
-  byte[] take(long wanted) {
+  ByteBuffer take(long wanted) {
     int length;
-    byte[] kept;
+    ByteBuffer kept;
+    boolean makeDirect;
     synchronized (this) {
       lent++;
       if (wanted <= SMALL_BYTES) {
@@ -64,16 +70,30 @@ final class BufferPool {
         wholeLent++;
       }
       kept = kept(length).pollFirst();
+      makeDirect = direct && !refused;
     }
     try {
-      return kept != null ? kept : new byte[length];
+      return kept != null ? kept : make(length, makeDirect);
     } catch (OutOfMemoryError e) {
       returned(length);
       throw e;
     }
   }
 
-  private ArrayDeque<byte[]> kept(int length) {
+  private ByteBuffer make(int length, boolean makeDirect) {
+    if (makeDirect) {
+      try {
+        return ByteBuffer.allocateDirect(length);
+      } catch (OutOfMemoryError e) {
+        synchronized (this) {
+          refused = true;
+        }
+      }
+    }
+    return ByteBuffer.allocate(length);
+  }
+
+  private ArrayDeque<ByteBuffer> kept(int length) {
     return switch (length) {
       case SMALL_BYTES -> small;
       case LARGE_BYTES -> large;
@@ -82,11 +102,11 @@ final class BufferPool {
   }
 
   /** Takes a buffer back. */
-  synchronized void give(byte[] buffer) {
-    returned(buffer.length);
-    ArrayDeque<byte[]> kept = kept(buffer.length);
+  synchronized void give(ByteBuffer buffer) {
+    returned(buffer.capacity());
+    ArrayDeque<ByteBuffer> kept = kept(buffer.capacity());
     int most =
-        switch (buffer.length) {
+        switch (buffer.capacity()) {
           case SMALL_BYTES -> SMALL_KEPT;
           case LARGE_BYTES -> LARGE_KEPT;
           default -> wholeMost;

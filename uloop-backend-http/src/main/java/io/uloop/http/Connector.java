@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
+import java.io.IOException;
 import java.net.InetAddress;
+import java.net.Socket;
 import java.nio.file.Path;
 import org.apache.hc.client5.http.DnsResolver;
 import org.apache.hc.client5.http.SchemePortResolver;
@@ -12,10 +14,13 @@ import org.apache.hc.client5.http.ssl.TlsSocketStrategy;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Builds a pool whose connections acknowledge promptly, or go to a unix socket, if one is set,
- * whatever the URL's host.
+ * Builds a pool whose connections are {@link ChannelSocket}s: of TCP, or of a unix socket, if one
+ * is set, whatever the URL's host.
  */
 final class Connector extends PoolingHttpClientConnectionManagerBuilder {
+
+  /** With this property the JDK's own sockets go through a SOCKS proxy; channels do not. */
+  private static final String SOCKS = "socksProxyHost";
 
   private final @Nullable Path unixSocket;
 
@@ -26,12 +31,18 @@ final class Connector extends PoolingHttpClientConnectionManagerBuilder {
   @Override
   protected HttpClientConnectionOperator createConnectionOperator(
       SchemePortResolver ports, DnsResolver names, TlsSocketStrategy tls) {
-    Path path = unixSocket;
     return new DefaultHttpClientConnectionOperator(
-        socksProxy -> path == null ? new PromptSocket() : new UnixSocket(path),
+        socksProxy -> socket(),
         ports,
-        path == null ? names : new NoNames(),
+        unixSocket == null ? names : new NoNames(),
         scheme -> scheme.equals("https") ? tls : null);
+  }
+
+  private Socket socket() throws IOException {
+    if (unixSocket != null) {
+      return ChannelSocket.unix(unixSocket);
+    }
+    return System.getProperty(SOCKS) == null ? ChannelSocket.tcp() : new Socket();
   }
 
   /** The host's name is for the server behind the socket; it need not be known here. */

@@ -4,6 +4,7 @@ package io.uloop.http;
 import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InputStream;
+import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.Optional;
 import java.util.concurrent.TimeUnit;
@@ -27,6 +28,9 @@ final class Exchange implements AutoCloseable {
   private static final int MOST_DISCARDED_BYTES = 16 * 1024;
 
   private static final long DISCARD_MILLIS = 1000;
+
+  // What HttpClient may have read of the body along with the head.
+  private static final int MOST_BUFFERED_BYTES = 8 * 1024;
 
   private static final int MOST_ERROR_BYTES = 4 * 1024;
   private static final Pattern ERROR_CODE = Pattern.compile("<Code>(\\w{1,64})</Code>");
@@ -69,6 +73,40 @@ final class Exchange implements AutoCloseable {
   long contentLength() {
     HttpEntity entity = response.getEntity();
     return entity == null ? 0 : entity.getContentLength();
+  }
+
+  /**
+   * Whether {@link #read} takes a direct buffer, and fills it without a copy: the body is what
+   * comes from the socket, up to a length that is known.
+   */
+  boolean isDirect() {
+    // HttpClient's count of what is left in its buffer is an int of the body's length.
+    return lease.plain() != null && contentLength() >= 0 && contentLength() <= Integer.MAX_VALUE;
+  }
+
+  /**
+   * Reads on in the body, past HttpClient if that has nothing of it.
+   *
+   * @param into where to, from its position on; not a direct one unless {@link #isDirect}
+   * @return how many bytes came; -1 at the end
+   * @throws java.net.SocketTimeoutException if none came within the socket's timeout
+   * @throws IOException if the body breaks off
+   */
+  int read(ByteBuffer into) throws IOException, AttemptFailure {
+    InputStream body = body();
+    ChannelSocket socket = isDirect() && body.available() == 0 ? lease.plain() : null;
+    if (socket != null) {
+      return socket.receive(into);
+    }
+    if (into.hasArray()) {
+      int n = body.read(into.array(), into.arrayOffset() + into.position(), into.remaining());
+      into.position(into.position() + Math.max(0, n));
+      return n;
+    }
+    byte[] some = new byte[Math.min(into.remaining(), MOST_BUFFERED_BYTES)];
+    int n = body.read(some);
+    into.put(some, 0, Math.max(0, n));
+    return n;
   }
 
   /** Gives the body, framing removed. */

@@ -232,20 +232,22 @@ final class RangeRead {
 
   private void receive(Exchange answer, Answers.Slice slice, Attempt mine)
       throws AttemptFailure, SinkFailure {
-    byte[] buffer = source.buffers().take(slice.take());
+    BufferPool pool = answer.isDirect() ? source.directBuffers() : source.buffers();
+    ByteBuffer buffer = pool.take(slice.take());
     try {
       new Transfer(answer, mine, config, buffer, this::deliver).run(slice);
     } finally {
-      source.buffers().give(buffer);
+      pool.give(buffer);
     }
   }
 
-  private void deliver(byte[] buffer, int length) throws SinkFailure {
+  private void deliver(ByteBuffer piece) throws SinkFailure {
     if (!wanted()) {
       return;
     }
+    int length = piece.remaining();
     try {
-      sink.accept(ByteBuffer.wrap(buffer, 0, length));
+      sink.accept(piece);
       position += length;
       if (!source.origins().single()) {
         source.hedging().earned(length);

@@ -5,6 +5,7 @@ import io.uloop.http.AttemptFailure.Kind;
 import java.io.IOException;
 import java.io.InputStream;
 import java.net.SocketTimeoutException;
+import java.nio.ByteBuffer;
 import java.util.concurrent.TimeUnit;
 import org.apache.hc.core5.http.MalformedChunkCodingException;
 import org.apache.hc.core5.http.MessageConstraintException;
@@ -22,8 +23,8 @@ final class Transfer {
   /** Takes what came. */
   @FunctionalInterface
   interface Target {
-    /** Takes the first bytes of the buffer. */
-    void deliver(byte[] buffer, int length) throws SinkFailure;
+    /** Takes the bytes between position and limit, which are valid until it returns. */
+    void deliver(ByteBuffer piece) throws SinkFailure;
   }
 
   /** What the reader's sink threw; goes to the caller as it is. */
@@ -51,9 +52,8 @@ final class Transfer {
   private final Attempt attempt;
   private final HttpSettings config;
   private final long stallMillis;
-  private final byte[] buffer;
+  private final ByteBuffer buffer;
   private final Target target;
-  private int filled;
   private long pieceNanos;
   // The window of the stall check: bytes, and the time spent waiting for them.
   private long windowBytes;
@@ -64,15 +64,17 @@ final class Transfer {
    *
    * @param answer an exchange whose head was found right
    * @param attempt what may end it from outside
-   * @param buffer where bytes are gathered; lent until {@link #run} returns
+   * @param buffer where bytes are gathered, direct only if the answer {@linkplain Exchange#isDirect
+   *     takes that}; lent until {@link #run} returns
    * @param target where they go
    */
-  Transfer(Exchange answer, Attempt attempt, HttpSettings config, byte[] buffer, Target target) {
+  Transfer(
+      Exchange answer, Attempt attempt, HttpSettings config, ByteBuffer buffer, Target target) {
     this.answer = answer;
     this.attempt = attempt;
     this.config = config;
     this.stallMillis = TimeUnit.NANOSECONDS.toMillis(config.stallNanos());
-    this.buffer = buffer;
+    this.buffer = buffer.clear();
     this.target = target;
   }
 
@@ -84,7 +86,7 @@ final class Transfer {
     answer.socketTimeout(stallMillis);
     InputStream body = answer.body();
     try {
-      skip(body, slice);
+      skip(slice);
       take(body, slice.take());
     } catch (MalformedChunkCodingException | MessageConstraintException e) {
       throw new AttemptFailure(Kind.PROTOCOL, "body: " + Text.ofFailure(e), e);
@@ -94,17 +96,18 @@ final class Transfer {
           Kind.BROKEN, aborted != null ? aborted : "body: " + Text.ofFailure(e), e);
     } finally {
       // What came before the body broke off is right.
-      if (filled > 0) {
+      if (buffer.position() > 0) {
         deliver();
       }
     }
     finish(body, slice.rest());
   }
 
-  private void skip(InputStream body, Answers.Slice slice) throws IOException, AttemptFailure {
+  private void skip(Answers.Slice slice) throws IOException, AttemptFailure {
     for (long left = slice.skip(); left > 0; ) {
       long before = System.nanoTime();
-      int n = body.read(buffer, 0, (int) Math.min(buffer.length, left));
+      int n = answer.read(room(left));
+      buffer.clear();
       if (n < 0) {
         throw ended(slice.skip() - left, slice.skip() + slice.take());
       }
@@ -116,39 +119,46 @@ final class Transfer {
   private void take(InputStream body, long take) throws IOException, AttemptFailure, SinkFailure {
     for (long left = take; left > 0; ) {
       // With chunks a line that breaks off could not be taken up again, so no short timeout there.
-      if (filled > 0 && answer.contentLength() < 0 && body.available() == 0) {
+      if (buffer.position() > 0 && answer.contentLength() < 0 && body.available() == 0) {
         deliver();
       }
       long before = System.nanoTime();
-      int n = read(body, (int) Math.min(buffer.length - filled, left));
+      int n = read(room(left));
       if (n < 0) {
         throw ended(take - left, take);
       }
-      filled += n;
       left -= n;
       long waited = System.nanoTime() - before;
       pieceNanos += waited;
       // What had to be waited for is handed over at once. What was there already (the rest of the
       // buffer that the head came in, one TLS record of many) is gathered to a piece of a size
       // that the sink takes cheaply.
-      if (left == 0 || n == 0 || filled == buffer.length || pieceNanos > WAITED_NANOS) {
+      if (left == 0
+          || n == 0
+          || buffer.position() == buffer.capacity()
+          || pieceNanos > WAITED_NANOS) {
         deliver();
       }
       progressed(n, waited);
     }
   }
 
+  /** Limits the buffer to what is wanted. */
+  private ByteBuffer room(long left) {
+    return buffer.limit((int) Math.min(buffer.capacity(), buffer.position() + left));
+  }
+
   /**
-   * Reads on into the buffer. If there are bytes in it already, who wants them shall not wait for
-   * those that follow: then 0 means that none came soon.
+   * Reads on into the buffer, up to its limit. If there are bytes in it already, who wants them
+   * shall not wait for those that follow: then 0 means that none came soon.
    */
-  private int read(InputStream body, int most) throws IOException {
-    if (filled == 0 || answer.contentLength() < 0) {
-      return body.read(buffer, filled, most);
+  private int read(ByteBuffer into) throws IOException, AttemptFailure {
+    if (into.position() == 0 || answer.contentLength() < 0) {
+      return answer.read(into);
     }
     answer.socketTimeout(WAITED_MILLIS);
     try {
-      return body.read(buffer, filled, most);
+      return answer.read(into);
     } catch (SocketTimeoutException e) {
       return 0;
     } finally {
@@ -175,10 +185,12 @@ final class Transfer {
   }
 
   private void deliver() throws SinkFailure {
-    int piece = filled;
-    filled = 0;
     pieceNanos = 0;
-    target.deliver(buffer, piece);
+    try {
+      target.deliver(buffer.flip().slice());
+    } finally {
+      buffer.clear();
+    }
   }
 
   // A chunked body has an end of its own after the last byte, and the slice may not be all of the

@@ -19,8 +19,8 @@ import org.apache.hc.client5.http.config.ConnectionConfig;
 import org.apache.hc.client5.http.impl.io.ManagedHttpClientConnectionFactory;
 import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManager;
 import org.apache.hc.client5.http.io.ConnectionEndpoint;
-import org.apache.hc.client5.http.io.ConnectionEndpoint.RequestExecutor;
 import org.apache.hc.client5.http.io.LeaseRequest;
+import org.apache.hc.client5.http.io.ManagedHttpClientConnection;
 import org.apache.hc.client5.http.ssl.TlsSocketStrategy;
 import org.apache.hc.core5.http.ClassicHttpResponse;
 import org.apache.hc.core5.http.Header;
@@ -70,7 +70,7 @@ final class Transport implements Closeable {
   private static final int MOST_STALE = 3;
 
   private final PoolingHttpClientConnectionManager pool;
-  private final RequestExecutor executor = new HttpRequestExecutor()::execute;
+  private final HttpRequestExecutor executor = new HttpRequestExecutor();
   private final long connectMillis;
   private final long answerMillis;
   private final AtomicInteger leased = new AtomicInteger();
@@ -80,11 +80,17 @@ final class Transport implements Closeable {
   static final class Lease {
     private final ConnectionEndpoint endpoint;
     private final Attempt attempt;
+    private @Nullable ChannelSocket plain;
     private boolean ended;
 
     private Lease(ConnectionEndpoint endpoint, Attempt attempt) {
       this.endpoint = endpoint;
       this.attempt = attempt;
+    }
+
+    /** Gives the socket if what comes from it is the body itself; null if there is TLS. */
+    @Nullable ChannelSocket plain() {
+      return plain;
     }
 
     void socketTimeout(long millis) {
@@ -171,7 +177,7 @@ final class Transport implements Closeable {
       }
       lease.socketTimeout(answerMillis);
       BasicClassicHttpRequest request = request(place, method, range);
-      ClassicHttpResponse response = lease.endpoint.execute("", request, executor, context);
+      ClassicHttpResponse response = execute(lease, request, context);
       boolean keepAlive =
           DefaultConnectionReuseStrategy.INSTANCE.keepAlive(request, response, context);
       Exchange exchange = new Exchange(this, lease, response, keepAlive);
@@ -205,6 +211,25 @@ final class Transport implements Closeable {
     }
   }
 
+  private ClassicHttpResponse execute(
+      Lease lease, BasicClassicHttpRequest request, HttpCoreContext context)
+      throws IOException, HttpException {
+    return lease.endpoint.execute(
+        "",
+        request,
+        (sent, connection, within) -> {
+          // Nobody else is told which connection the pool gave.
+          lease.plain =
+              connection instanceof ManagedHttpClientConnection c
+                      && c.getSSLSession() == null
+                      && c.getSocket() instanceof ChannelSocket socket
+                  ? socket
+                  : null;
+          return executor.execute(sent, connection, within);
+        },
+        context);
+  }
+
   private void connect(Lease lease, Place place, HttpCoreContext context)
       throws IOException, HttpException, AttemptFailure {
     pool.connect(lease.endpoint, TimeValue.ofMilliseconds(connectMillis), context);
@@ -221,7 +246,7 @@ final class Transport implements Closeable {
         new BasicClassicHttpRequest("CONNECT", place.route().getProxyHost(), authority);
     request.addHeader("Host", authority);
     place.proxyHeaders().forEach(request::addHeader);
-    ClassicHttpResponse response = lease.endpoint.execute("", request, executor, context);
+    ClassicHttpResponse response = execute(lease, request, context);
     int status = response.getCode();
     if (status / 100 != 2) {
       throw new AttemptFailure(

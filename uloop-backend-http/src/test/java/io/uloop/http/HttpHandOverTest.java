@@ -124,6 +124,25 @@ final class HttpHandOverTest {
     }
   }
 
+  /** So that a body goes from the socket to a file without a copy. */
+  @Test
+  void bodyOfKnownLength_isReceivedIntoDirectBuffers() throws IOException {
+    try (LyingOrigin origin = LyingOrigin.serving(IMAGE);
+        BlockSource source = open(origin.uri(), null)) {
+      ByteBuffer dst = ByteBuffer.allocate(SIZE);
+      List<Boolean> direct = new ArrayList<>();
+      source.read(
+          0,
+          SIZE,
+          piece -> {
+            direct.add(piece.isDirect());
+            dst.put(piece);
+          });
+      assertThat(dst.array()).isEqualTo(IMAGE);
+      assertThat(direct).containsOnly(true);
+    }
+  }
+
   @Test
   void tls_handsOverWhatCameAndStandsAnyPace() throws Exception {
     TestKeys server = TestKeys.make(directory, "server");

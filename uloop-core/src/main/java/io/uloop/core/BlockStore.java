@@ -178,6 +178,7 @@ final class BlockStore {
   /** A thread's means of storing blocks. */
   final class Writer {
     private final Checksums.@Nullable Writer sums;
+    private final Zeroes zeroCheck = new Zeroes();
 
     /** What of a run has to be written: pairs of places within it, in bytes. */
     private final int[] pieces;
@@ -239,7 +240,7 @@ final class BlockStore {
       long block = firstBlock;
       for (int at = 0; at < end; at += blockSize, block++) {
         int length = Math.min(blockSize, end - at);
-        boolean zero = Zeroes.only(bytes, base + at, length);
+        boolean zero = zeroCheck.only(bytes, base + at, length);
         if (sums != null) {
           sums.add(bytes, base + at, length, zero);
         }

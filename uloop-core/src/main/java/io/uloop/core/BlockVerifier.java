@@ -86,7 +86,7 @@ final class BlockVerifier {
       bytes.clear().limit(length);
       switch (Checksums.verify(stored, bytes)) {
         case RIGHT -> {
-          if (Zeroes.only(bytes, 0, length)) {
+          if (new Zeroes().only(bytes, 0, length)) {
             store.setKnownZero(block);
           }
           return true;

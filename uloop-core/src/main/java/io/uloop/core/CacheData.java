@@ -163,7 +163,7 @@ final class CacheData {
       LOG.log(Level.DEBUG, "taken not to be zero", e);
       return false;
     }
-    return Zeroes.only(scratch, 0, length);
+    return new Zeroes().only(scratch, 0, length);
   }
 
   /** The segment's mapping, made when first used; null if this file cannot be mapped. */

@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.http;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.net.InetAddress;
+import java.net.InetSocketAddress;
+import java.net.Socket;
+import java.net.SocketAddress;
+import java.net.SocketException;
+import java.net.SocketOption;
+import java.net.SocketTimeoutException;
+import java.net.StandardProtocolFamily;
+import java.net.StandardSocketOptions;
+import java.net.UnixDomainSocketAddress;
+import java.net.UnknownHostException;
+import java.nio.ByteBuffer;
+import java.nio.channels.CancelledKeyException;
+import java.nio.channels.ClosedChannelException;
+import java.nio.channels.ClosedSelectorException;
+import java.nio.channels.SelectionKey;
+import java.nio.channels.Selector;
+import java.nio.channels.SocketChannel;
+import java.nio.file.Path;
+import java.util.Set;
+import java.util.concurrent.TimeUnit;
+import jdk.net.ExtendedSocketOptions;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * A {@link Socket} over a channel, for what the JDK's sockets do not have.
+ *
+ * <ul>
+ *   <li>It receives into direct buffers ({@link #receive}), which go on to a file as they are. The
+ *       JDK's sockets receive into a direct buffer of their own and copy from that to the heap;
+ *       writing to a file copies back.
+ *   <li>It acknowledges an answer's bytes when they are read. To Linux, requests and answers look
+ *       like an interactive session, in which it keeps acknowledgements back for some 40 ms, so
+ *       that they can go with what is sent next. A server that waits for one before it sends on
+ *       (its window is small yet; or it sends as fast as it was acknowledged, as BBR does) waits so
+ *       long as well. {@code TCP_QUICKACK} ends that mode, and the next request begins it again: so
+ *       it is set after each. RFC 1122, section 4.2.3.2, allows to delay an acknowledgement, and
+ *       asks for none.
+ *   <li>It may be of the unix family. HttpClient has an adapter for that as well, which leaves two
+ *       selectors open per connection and is not woken by a close.
+ * </ul>
+ *
+ * <p>The channel does not block, and one selector waits for it: so there are timeouts, an interrupt
+ * neither closes it nor ends a wait (it is kept for who waits next), and {@link #close} closes the
+ * selector too, which wakes the thread that waits.
+ *
+ * <p><b>Threads:</b> one connects, reads or writes at a time, as HTTP/1.1 does; any may close.
+ *
+ * <p><b>Source:</b> tcp(7), unix(7).
+ */
+// The superclass locks where it guards fields that are not used here.
+@SuppressWarnings("UnsynchronizedOverridesSynchronized")
+final class ChannelSocket extends Socket {
+
+  private final SocketChannel channel;
+  private final Selector selector;
+
+  /** Where to connect, whatever is asked for; null if it is a socket of TCP. */
+  private final @Nullable SocketAddress fixed;
+
+  private final Set<SocketOption<?>> options;
+  private final boolean prompt;
+  private volatile int timeoutMillis;
+
+  private ChannelSocket(SocketChannel channel, @Nullable SocketAddress fixed) throws IOException {
+    this.channel = channel;
+    this.fixed = fixed;
+    this.options = channel.supportedOptions();
+    this.prompt = fixed == null && options.contains(ExtendedSocketOptions.TCP_QUICKACK);
+    try {
+      selector = Selector.open();
+    } catch (IOException e) {
+      channel.close();
+      throw e;
+    }
+  }
+
+  /** Makes one of TCP. */
+  static ChannelSocket tcp() throws IOException {
+    return new ChannelSocket(SocketChannel.open(), null);
+  }
+
+  /** Makes one of the unix family, which connects to the path whatever the URL's host is. */
+  static ChannelSocket unix(Path path) throws IOException {
+    return new ChannelSocket(
+        SocketChannel.open(StandardProtocolFamily.UNIX), UnixDomainSocketAddress.of(path));
+  }
+
+  /**
+   * Connects.
+   *
+   * @param millis for how long to try; 0 for as long as the kernel does. A unix socket does not
+   *     heed it: it connects at once, or waits for room in the backlog
+   * @throws UnknownHostException if the address has no number
+   * @throws SocketTimeoutException if there was no answer in time
+   * @throws IOException if it is refused, or closed meanwhile
+   */
+  @Override
+  public void connect(SocketAddress address, int millis) throws IOException {
+    if (fixed == null && address instanceof InetSocketAddress a && a.isUnresolved()) {
+      close();
+      throw new UnknownHostException(a.getHostString());
+    }
+    boolean connected = false;
+    try {
+      if (fixed != null) {
+        connectUnix(fixed);
+      }
+      channel.configureBlocking(false);
+      channel.register(selector, 0);
+      if (fixed == null && !channel.connect(address)) {
+        await(SelectionKey.OP_CONNECT, millis, "connect");
+        channel.finishConnect();
+      }
+      connected = true;
+    } catch (ClosedChannelException e) {
+      throw closed(e);
+    } finally {
+      if (!connected) {
+        close();
+      }
+    }
+  }
+
+  /** Blocks while there is no room in the backlog; only an interrupt meanwhile ends it. */
+  private void connectUnix(SocketAddress path) throws IOException {
+    boolean interrupted = Thread.interrupted();
+    try {
+      channel.connect(path);
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  @Override
+  public void connect(SocketAddress address) throws IOException {
+    connect(address, 0);
+  }
+
+  /** Waits until the channel is ready, or for so many milliseconds; 0 for ever. */
+  private void await(int interest, int millis, String what) throws IOException {
+    long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
+    boolean interrupted = false;
+    try {
+      SelectionKey key = channel.keyFor(selector);
+      if (key == null) {
+        throw closed(null);
+      }
+      key.interestOps(interest);
+      long left = millis;
+      while (selector.select(ready -> {}, left) == 0) {
+        // An interrupt has the selector return, now and each time until it is taken.
+        interrupted |= Thread.interrupted();
+        left = TimeUnit.NANOSECONDS.toMillis(until - System.nanoTime());
+        if (!channel.isOpen()) {
+          throw closed(null);
+        } else if (millis == 0) {
+          left = 0;
+        } else if (left <= 0) {
+          throw new SocketTimeoutException(what + " timed out");
+        }
+      }
+    } catch (ClosedSelectorException | CancelledKeyException e) {
+      throw closed(e);
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
+  }
+
+  private static SocketException closed(@Nullable Exception cause) {
+    SocketException closed = new SocketException("Socket closed");
+    if (cause != null) {
+      closed.initCause(cause);
+    }
+    return closed;
+  }
+
+  /**
+   * Receives what there is, or waits for it as long as {@link #setSoTimeout} says.
+   *
+   * @param into where to, from its position on; without a copy if it is direct
+   * @return how many bytes came; -1 at the stream's end
+   * @throws SocketTimeoutException if none came in time; more may be received later
+   * @throws IOException if the connection is broken, or closed
+   */
+  int receive(ByteBuffer into) throws IOException {
+    try {
+      int n = channel.read(into);
+      while (n == 0 && into.hasRemaining()) {
+        await(SelectionKey.OP_READ, timeoutMillis, "read");
+        n = channel.read(into);
+      }
+      return n;
+    } catch (ClosedChannelException e) {
+      throw closed(e);
+    }
+  }
+
+  private void send(ByteBuffer bytes) throws IOException {
+    try {
+      while (bytes.hasRemaining()) {
+        if (channel.write(bytes) == 0) {
+          await(SelectionKey.OP_WRITE, timeoutMillis, "write");
+        }
+      }
+      if (prompt) {
+        channel.setOption(ExtendedSocketOptions.TCP_QUICKACK, true);
+      }
+    } catch (ClosedChannelException e) {
+      throw closed(e);
+    }
+  }
+
+  @Override
+  public InputStream getInputStream() {
+    return new InputStream() {
+      @Override
+      public int read() throws IOException {
+        byte[] one = new byte[1];
+        return read(one, 0, 1) < 0 ? -1 : one[0] & 0xff;
+      }
+
+      @Override
+      public int read(byte[] bytes, int offset, int length) throws IOException {
+        return receive(ByteBuffer.wrap(bytes, offset, length));
+      }
+    };
+  }
+
+  @Override
+  public OutputStream getOutputStream() {
+    return new OutputStream() {
+      @Override
+      public void write(int b) throws IOException {
+        write(new byte[] {(byte) b}, 0, 1);
+      }
+
+      @Override
+      public void write(byte[] bytes, int offset, int length) throws IOException {
+        send(ByteBuffer.wrap(bytes, offset, length));
+      }
+    };
+  }
+
+  @Override
+  public void setSoTimeout(int millis) {
+    timeoutMillis = millis;
+  }
+
+  @Override
+  public int getSoTimeout() {
+    return timeoutMillis;
+  }
+
+  /** Sets an option; one of TCP is ignored by a unix socket. */
+  @Override
+  public <T> Socket setOption(SocketOption<T> name, T value) throws IOException {
+    if (options.contains(name)) {
+      channel.setOption(name, value);
+    }
+    return this;
+  }
+
+  @Override
+  public <T> T getOption(SocketOption<T> name) throws IOException {
+    return channel.getOption(name);
+  }
+
+  @Override
+  public Set<SocketOption<?>> supportedOptions() {
+    return options;
+  }
+
+  private <T> void option(SocketOption<T> name, T value) throws SocketException {
+    try {
+      setOption(name, value);
+    } catch (IOException e) {
+      throw (SocketException) new SocketException(name + ": " + Text.ofFailure(e)).initCause(e);
+    }
+  }
+
+  @Override
+  public void setSoLinger(boolean on, int seconds) throws SocketException {
+    option(StandardSocketOptions.SO_LINGER, on ? seconds : -1);
+  }
+
+  @Override
+  public int getSoLinger() {
+    return -1; // as nobody sets it but to close at once
+  }
+
+  @Override
+  public void setTcpNoDelay(boolean on) throws SocketException {
+    option(StandardSocketOptions.TCP_NODELAY, on);
+  }
+
+  @Override
+  public void setKeepAlive(boolean on) throws SocketException {
+    option(StandardSocketOptions.SO_KEEPALIVE, on);
+  }
+
+  @Override
+  public void setReuseAddress(boolean on) throws SocketException {
+    option(StandardSocketOptions.SO_REUSEADDR, on);
+  }
+
+  @Override
+  public boolean isConnected() {
+    return channel.isConnected();
+  }
+
+  @Override
+  public boolean isClosed() {
+    return !channel.isOpen();
+  }
+
+  @Override
+  public @Nullable SocketAddress getRemoteSocketAddress() {
+    try {
+      return channel.getRemoteAddress();
+    } catch (IOException e) {
+      return null;
+    }
+  }
+
+  @Override
+  public @Nullable SocketAddress getLocalSocketAddress() {
+    try {
+      return channel.getLocalAddress();
+    } catch (IOException e) {
+      return null;
+    }
+  }
+
+  /** A unix socket's is this machine's own. */
+  @Override
+  public @Nullable InetAddress getInetAddress() {
+    if (fixed != null) {
+      return InetAddress.getLoopbackAddress();
+    }
+    return getRemoteSocketAddress() instanceof InetSocketAddress remote
+        ? remote.getAddress()
+        : null;
+  }
+
+  @Override
+  public int getPort() {
+    return getRemoteSocketAddress() instanceof InetSocketAddress remote ? remote.getPort() : 0;
+  }
+
+  @Override
+  public void shutdownOutput() throws IOException {
+    channel.shutdownOutput();
+  }
+
+  @Override
+  public void shutdownInput() throws IOException {
+    channel.shutdownInput();
+  }
+
+  @Override
+  public void close() throws IOException {
+    try {
+      channel.close();
+    } finally {
+      selector.close();
+    }
+  }
+
+  @Override
+  public String toString() {
+    return String.valueOf(fixed == null ? getRemoteSocketAddress() : fixed);
+  }
+}
