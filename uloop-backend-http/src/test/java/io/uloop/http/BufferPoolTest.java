@@ -10,13 +10,15 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Which buffer a body gets. */
 class BufferPoolTest {
 
   private static final int WHOLE_MOST = 3;
+  private static final int LARGE_MOST = 24;
 
-  private final BufferPool pool = new BufferPool(true, WHOLE_MOST);
+  private BufferPool pool = new BufferPool(true, WHOLE_MOST);
   private final List<ByteBuffer> lent = new ArrayList<>();
 
   @AfterEach
@@ -43,6 +45,7 @@ class BufferPoolTest {
   })
   void take_anyLength_givesTheSizeThatHoldsIt(long wanted, int length) {
     assertThat(take(wanted).capacity()).isEqualTo(length);
+    assertThat(pool.lent()).isOne();
   }
 
   @Test
@@ -59,8 +62,10 @@ class BufferPoolTest {
     assertThat(take(1 << 20).capacity()).isEqualTo(BufferPool.LARGE_BYTES);
   }
 
-  @Test
-  void give_moreThanAreKept_keepsTheLimit() {
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void give_moreThanAreKept_keepsTheLimit(boolean direct) {
+    pool = new BufferPool(direct, WHOLE_MOST);
     List<ByteBuffer> many = new ArrayList<>();
     for (int i = 0; i < 100; i++) {
       many.add(pool.take(100_000));
@@ -71,6 +76,32 @@ class BufferPoolTest {
       ByteBuffer buffer = take(100_000);
       again += many.stream().anyMatch(old -> old == buffer) ? 1 : 0;
     }
-    assertThat(again).isEqualTo(8);
+    assertThat(again).isEqualTo(LARGE_MOST);
+  }
+
+  /** As nobody takes them back but a collector that has no reason to come. */
+  @Test
+  void direct_anyTakesAndGives_makeNoMoreThanAreKept() {
+    List<ByteBuffer> made = new ArrayList<>();
+    for (int round = 0; round < 5; round++) {
+      for (int i = 0; i < 100; i++) {
+        ByteBuffer buffer = take(100_000);
+        if (buffer.isDirect() && made.stream().noneMatch(old -> old == buffer)) {
+          made.add(buffer);
+        }
+      }
+      assertThat(lent.stream().filter(ByteBuffer::isDirect).count()).isEqualTo(LARGE_MOST);
+      lent.forEach(pool::give);
+      lent.clear();
+    }
+    assertThat(made).hasSize(LARGE_MOST);
+  }
+
+  @Test
+  void heap_isNeverDirect() {
+    pool = new BufferPool(false, WHOLE_MOST);
+    for (long wanted : new long[] {1, 100_000, 1 << 20}) {
+      assertThat(take(wanted).isDirect()).isFalse();
+    }
   }
 }

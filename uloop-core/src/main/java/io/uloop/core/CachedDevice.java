@@ -306,7 +306,7 @@ public final class CachedDevice implements BlockDevice {
     private @Nullable CachePair pair;
     int blockSizeBytes;
     int fetchBytes = 64 * 1024;
-    int readAheadMaxBytes = 16 << 20;
+    int readAheadMaxBytes = 32 << 20;
     long hotTierBytes = 64 << 20;
     long maxCacheBytes = Long.MAX_VALUE;
     boolean checksums = true;
@@ -362,7 +362,8 @@ public final class CachedDevice implements BlockDevice {
     }
 
     /**
-     * Sets how far to fetch ahead of a sequential reader; 16 MiB unless set, 0 for not at all.
+     * Sets how far to fetch ahead of a sequential reader; 32 MiB unless set, 0 for not at all. More
+     * than half of it only where that is read within a second.
      *
      * @param readAheadMaxBytes bytes
      * @return this

@@ -113,7 +113,11 @@ final class Engine {
             Fetcher.threads(name));
     ReadAhead readAhead =
         new ReadAhead(
-            geometry.sizeBytes(), farthestAhead, misses::beginBackground, table::linkIsSlow);
+            geometry.sizeBytes(),
+            farthestAhead,
+            misses::beginBackground,
+            table::linkIsSlow,
+            System::nanoTime);
     this.hits = new HitPath(store, table, counters, readAhead, health, hot, gate, evictor);
     misses.connect(fetcher, hits, readAhead);
   }

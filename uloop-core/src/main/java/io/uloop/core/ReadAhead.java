@@ -4,6 +4,7 @@ package io.uloop.core;
 import com.google.errorprone.annotations.concurrent.GuardedBy;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.BooleanSupplier;
+import java.util.function.LongSupplier;
 
 /**
  * Notices readers that go forward, and keeps fetches ahead of them.
@@ -12,10 +13,11 @@ import java.util.function.BooleanSupplier;
  * that goes on where it stopped, or near it (a reader with many requests in flight is not quite in
  * order). Then its window is kept fetched ahead of it, a step at a time: waiting until half of it
  * is used up would let the line run dry in between. When half a window has been read, the window
- * grows fourfold, up to the limit and to twice what was read. A stream that is abandoned with most
- * of its window unread halves the window that the next streams begin with; one that was used
- * doubles it again. On a slow link a stream that reads only a small part of what it goes over is
- * left to what its misses reach.
+ * grows fourfold, up to the limit and to twice what was read; but to more than half the limit only
+ * if it is no more than is read within a second, as others wait for what is on its way. A stream
+ * that is abandoned with most of its window unread halves the window that the next streams begin
+ * with; one that was used doubles it again. On a slow link a stream that reads only a small part of
+ * what it goes over is left to what its misses reach.
  *
  * <p><b>Threads:</b> any. The check that every read makes ({@link #read}) reads a few fields
  * without a lock; races cost a late or a double look, never a wrong answer. Planning is done under
@@ -68,6 +70,9 @@ final class ReadAhead {
     /** Where the reader was when the window grew. */
     volatile long grown;
 
+    /** When that was, by {@link #nanoTime}. */
+    volatile long grownAt;
+
     /** The number of streams begun when it was last read. */
     volatile long lastUsed;
   }
@@ -81,6 +86,7 @@ final class ReadAhead {
   private final long maxWindow;
   private final Planner planner;
   private final BooleanSupplier slow;
+  private final LongSupplier nanoTime;
   private final Stream[] streams = new Stream[STREAMS];
   private final ReentrantLock lock = new ReentrantLock();
   private volatile long clock;
@@ -94,12 +100,15 @@ final class ReadAhead {
    * @param size of the device
    * @param maxWindow the most to be ahead of one reader, in bytes; 0 turns it off
    * @param slow whether bytes take longer to come than a wait for them, so that each counts
+   * @param nanoTime a clock, {@link System#nanoTime}
    */
-  ReadAhead(long size, long maxWindow, Planner planner, BooleanSupplier slow) {
+  ReadAhead(
+      long size, long maxWindow, Planner planner, BooleanSupplier slow, LongSupplier nanoTime) {
     this.size = size;
     this.maxWindow = maxWindow;
     this.planner = planner;
     this.slow = slow;
+    this.nanoTime = nanoTime;
     this.firstWindow = Math.min(FIRST_WINDOW, maxWindow);
     for (int i = 0; i < STREAMS; i++) {
       streams[i] = new Stream();
@@ -155,6 +164,14 @@ final class ReadAhead {
     return Math.min(maxWindow, 2 * (end - stream.start));
   }
 
+  /**
+   * What the reader reads in a second, as it did since the window grew; half the limit at least.
+   */
+  private long soon(Stream stream, long end, long now) {
+    double seconds = (now - stream.grownAt) / 1e9;
+    return Math.max(maxWindow / 2, (long) ((end - stream.grown) / seconds));
+  }
+
   private void goOn(Stream stream, long end) {
     if (!lock.tryLock()) {
       return;
@@ -176,9 +193,13 @@ final class ReadAhead {
       if (window == 0) {
         window = Math.min(firstWindow, most(stream, end));
         stream.grown = end;
+        stream.grownAt = nanoTime.getAsLong();
       } else if (end - stream.grown >= window / 2) {
+        long now = nanoTime.getAsLong();
         window = Math.max(window, Math.min(most(stream, end), window * GROWTH));
+        window = Math.min(window, soon(stream, end, now));
         stream.grown = end;
+        stream.grownAt = now;
       }
       stream.window = window;
       long from = Math.max(stream.ahead, end);

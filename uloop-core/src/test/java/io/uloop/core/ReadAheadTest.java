@@ -18,6 +18,8 @@ class ReadAheadTest {
 
   private boolean slow;
 
+  private long now;
+
   private final ReadAhead readAhead =
       new ReadAhead(
           SIZE,
@@ -29,7 +31,8 @@ class ReadAheadTest {
             ahead = to;
             return to - from;
           },
-          () -> slow);
+          () -> slow,
+          () -> now);
 
   private void readTo(long from, long to) {
     for (long at = from; at < to; at += READ) {
@@ -46,6 +49,29 @@ class ReadAheadTest {
       // Never less than the window without the step that is gathered, and its rounding.
       assertThat(ahead - (at + READ)).isBetween(LIMIT - (2 << 20), LIMIT);
     }
+  }
+
+  /** How long a read takes if 16 MiB take a second. */
+  private static final long SLOW_NANOS = 1_000_000_000L / ((16 << 20) / READ);
+
+  @Test
+  void window_isNoMoreThanIsReadInASecondOrHalfTheLimit() {
+    for (long at = 0; at < 128 << 20; at += READ) {
+      readAhead.read(at, READ, at == 0);
+      now += SLOW_NANOS / 2 * 3;
+      assertThat(ahead - (at + READ)).isLessThanOrEqualTo(2 * LIMIT / 3 + READ);
+    }
+    // Quicker, and slower again.
+    for (long at = 128 << 20; at < 192 << 20; at += READ) {
+      readAhead.read(at, READ, false);
+      now += SLOW_NANOS;
+    }
+    assertThat(ahead - (192 << 20)).isBetween(LIMIT - (2 << 20), LIMIT);
+    for (long at = 192 << 20; at < 256 << 20; at += READ) {
+      readAhead.read(at, READ, false);
+      now += SLOW_NANOS * 10;
+    }
+    assertThat(ahead - (256 << 20)).isBetween(LIMIT / 2 - (2 << 20), LIMIT / 2);
   }
 
   @Test
@@ -157,7 +183,8 @@ class ReadAheadTest {
             (from, to) -> {
               throw new AssertionError();
             },
-            () -> slow);
+            () -> slow,
+            () -> now);
     for (long at = 0; at < 4 << 20; at += READ) {
       off.read(at, READ, true);
     }
