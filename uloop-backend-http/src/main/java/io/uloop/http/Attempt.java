@@ -2,8 +2,10 @@
 package io.uloop.http;
 
 import java.io.IOException;
+import java.net.Socket;
 import org.apache.hc.client5.http.io.ConnectionEndpoint;
 import org.apache.hc.core5.io.CloseMode;
+import org.apache.hc.core5.io.Closer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -13,12 +15,14 @@ import org.jspecify.annotations.Nullable;
  * <p>Ending it closes its connection, which wakes the thread that is blocked in it.
  *
  * <p><b>Threads:</b> {@link #attach} and {@link #detach} belong to the thread that runs the
- * request; the rest is for any thread. Lock: this; nothing that blocks is called under it, as an
- * immediate close only closes the descriptor.
+ * request, and so does {@link #opened}; the rest is for any thread. Lock: this; nothing is called
+ * under it that waits for others, as an immediate close only closes the descriptor and waits until
+ * the thread that is in the socket has been woken.
  */
 final class Attempt {
 
   private @Nullable ConnectionEndpoint endpoint;
+  private @Nullable Socket socket;
   private @Nullable String aborted;
   private boolean outOfTime;
   private long limitNanos;
@@ -61,9 +65,24 @@ final class Attempt {
     endpoint = connection;
   }
 
+  /**
+   * Says that a socket was made for the connection. HttpClient looks up names and goes from address
+   * to address also when its connection was closed meanwhile, and then forgets the socket.
+   *
+   * @throws IOException if the request was ended before; the socket is closed
+   */
+  synchronized void opened(Socket made) throws IOException {
+    if (aborted != null) {
+      made.close();
+      throw new IOException(aborted);
+    }
+    socket = made;
+  }
+
   /** Says that the connection is used no more, so that it is safe from {@link #abort}. */
   synchronized void detach() {
     endpoint = null;
+    socket = null;
   }
 
   /** Ends the request; the first reason stays, but for time. */
@@ -74,6 +93,7 @@ final class Attempt {
       if (endpoint != null) {
         endpoint.close(CloseMode.IMMEDIATE);
       }
+      Closer.closeQuietly(socket);
     }
   }
 

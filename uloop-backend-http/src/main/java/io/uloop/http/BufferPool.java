@@ -9,17 +9,18 @@ import java.util.List;
  * Buffers for bodies, used again and again.
  *
  * <p>Three sizes, for small reads, larger ones, and whole fetches of a copy: together at most 15
- * MiB are kept. Nobody ever waits for a buffer: beyond what is kept, ones of the two smaller sizes
- * are made in the heap and left to the collector. Of whole ones there are eight, fewer in a heap
- * under half a gigabyte; who comes when all are lent gets a smaller one.
+ * MiB are kept by a pool. Nobody ever waits for a buffer: beyond what is kept, ones of the two
+ * smaller sizes are made in the heap and left to the collector. Of whole ones there are eight,
+ * fewer in a heap under half a gigabyte; who comes when all are lent gets a smaller one.
  *
  * <p>Who gets a whole one can empty its socket in one go before anything else is done with the
  * bytes, which costs the kernel less.
  *
  * <p>A pool is of heap buffers, for bodies that HttpClient or TLS hands over, or of direct ones,
- * which the kernel fills and empties without a copy. A direct buffer is never left to the
- * collector, which would come for it only when the heap is full. Once the JVM has refused direct
- * memory no more is asked for, as it tries for half a second before it refuses.
+ * which the kernel fills and empties without a copy. Of these there is one for all sources, as a
+ * direct buffer is never left to the collector, which would come for it only when the heap is full.
+ * Once the JVM has refused direct memory no more is asked for, as it tries for half a second before
+ * it refuses.
  */
 final class BufferPool {
 
@@ -48,6 +49,9 @@ final class BufferPool {
       this.most = most;
     }
   }
+
+  /** The direct buffers of all sources. */
+  static final BufferPool DIRECT = new BufferPool(true);
 
   private final boolean direct;
   private final Shelf small = new Shelf(SMALL_BYTES, SMALL_MOST);

@@ -48,7 +48,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>The channel does not block, and one selector waits for it: so there are timeouts, an interrupt
  * neither closes it nor ends a wait (it is kept for who waits next), and {@link #close} closes the
- * selector too, which wakes the thread that waits.
+ * selector too, which wakes the thread that waits. A virtual thread that waits holds its carrier,
+ * before JDK 24.
  *
  * <p><b>Threads:</b> one connects, reads or writes at a time, as HTTP/1.1 does; any may close.
  *
@@ -57,6 +58,12 @@ import org.jspecify.annotations.Nullable;
 // The superclass locks where it guards fields that are not used here.
 @SuppressWarnings("UnsynchronizedOverridesSynchronized")
 final class ChannelSocket extends Socket {
+
+  /**
+   * How much of the heap is received into or sent at once: the JDK keeps a direct buffer of that
+   * size for the thread. Its own sockets have the same limit.
+   */
+  private static final int MOST_COPIED_BYTES = 128 * 1024;
 
   private final SocketChannel channel;
   private final Selector selector;
@@ -67,6 +74,8 @@ final class ChannelSocket extends Socket {
   private final Set<SocketOption<?>> options;
   private final boolean prompt;
   private volatile int timeoutMillis;
+  private volatile boolean inputShutdown;
+  private volatile boolean outputShutdown;
 
   private ChannelSocket(SocketChannel channel, @Nullable SocketAddress fixed) throws IOException {
     this.channel = channel;
@@ -88,8 +97,8 @@ final class ChannelSocket extends Socket {
 
   /** Makes one of the unix family, which connects to the path whatever the URL's host is. */
   static ChannelSocket unix(Path path) throws IOException {
-    return new ChannelSocket(
-        SocketChannel.open(StandardProtocolFamily.UNIX), UnixDomainSocketAddress.of(path));
+    SocketAddress address = UnixDomainSocketAddress.of(path);
+    return new ChannelSocket(SocketChannel.open(StandardProtocolFamily.UNIX), address);
   }
 
   /**
@@ -128,7 +137,7 @@ final class ChannelSocket extends Socket {
     }
   }
 
-  /** Blocks while there is no room in the backlog; only an interrupt meanwhile ends it. */
+  /** Blocks while there is no room in the backlog; a close ends that, and an interrupt then. */
   private void connectUnix(SocketAddress path) throws IOException {
     boolean interrupted = Thread.interrupted();
     try {
@@ -159,7 +168,7 @@ final class ChannelSocket extends Socket {
       while (selector.select(ready -> {}, left) == 0) {
         // An interrupt has the selector return, now and each time until it is taken.
         interrupted |= Thread.interrupted();
-        left = TimeUnit.NANOSECONDS.toMillis(until - System.nanoTime());
+        left = TimeUnit.NANOSECONDS.toMillis(until - System.nanoTime() + 999_999);
         if (!channel.isOpen()) {
           throw closed(null);
         } else if (millis == 0) {
@@ -188,37 +197,61 @@ final class ChannelSocket extends Socket {
   /**
    * Receives what there is, or waits for it as long as {@link #setSoTimeout} says.
    *
-   * @param into where to, from its position on; without a copy if it is direct
+   * @param into where to, from its position on; without a copy if it is direct, and not more than
+   *     128 KiB if it is not
    * @return how many bytes came; -1 at the stream's end
    * @throws SocketTimeoutException if none came in time; more may be received later
    * @throws IOException if the connection is broken, or closed
    */
   int receive(ByteBuffer into) throws IOException {
+    int limit = into.limit();
     try {
+      copiesLittle(into);
       int n = channel.read(into);
       while (n == 0 && into.hasRemaining()) {
         await(SelectionKey.OP_READ, timeoutMillis, "read");
         n = channel.read(into);
       }
       return n;
-    } catch (ClosedChannelException e) {
-      throw closed(e);
+    } catch (IOException e) {
+      throw failed(e);
+    } finally {
+      into.limit(limit);
     }
   }
 
+  /** Waits as long as it takes: a write that timed out could not be told how far it came. */
   private void send(ByteBuffer bytes) throws IOException {
+    int limit = bytes.limit();
     try {
-      while (bytes.hasRemaining()) {
+      while (bytes.position() < limit) {
+        copiesLittle(bytes.limit(limit));
         if (channel.write(bytes) == 0) {
-          await(SelectionKey.OP_WRITE, timeoutMillis, "write");
+          await(SelectionKey.OP_WRITE, 0, "write");
         }
       }
       if (prompt) {
         channel.setOption(ExtendedSocketOptions.TCP_QUICKACK, true);
       }
-    } catch (ClosedChannelException e) {
-      throw closed(e);
+    } catch (IOException e) {
+      throw failed(e);
     }
+  }
+
+  private static void copiesLittle(ByteBuffer buffer) {
+    if (!buffer.isDirect()) {
+      buffer.limit(Math.min(buffer.limit(), buffer.position() + MOST_COPIED_BYTES));
+    }
+  }
+
+  /** Gives a failure as those of the JDK's sockets are, by which TLS tells them from its own. */
+  private static IOException failed(IOException e) {
+    if (e instanceof ClosedChannelException) {
+      return closed(e);
+    } else if (e instanceof SocketException || e instanceof SocketTimeoutException) {
+      return e;
+    }
+    return (SocketException) new SocketException(Text.ofFailure(e)).initCause(e);
   }
 
   @Override
@@ -254,6 +287,9 @@ final class ChannelSocket extends Socket {
 
   @Override
   public void setSoTimeout(int millis) {
+    if (millis < 0) {
+      throw new IllegalArgumentException("negative: millis=" + millis);
+    }
     timeoutMillis = millis;
   }
 
@@ -310,6 +346,21 @@ final class ChannelSocket extends Socket {
   }
 
   @Override
+  public void setReceiveBufferSize(int bytes) throws SocketException {
+    option(StandardSocketOptions.SO_RCVBUF, bytes);
+  }
+
+  @Override
+  public void setSendBufferSize(int bytes) throws SocketException {
+    option(StandardSocketOptions.SO_SNDBUF, bytes);
+  }
+
+  @Override
+  public void bind(@Nullable SocketAddress address) throws IOException {
+    channel.bind(address);
+  }
+
+  @Override
   public void setReuseAddress(boolean on) throws SocketException {
     option(StandardSocketOptions.SO_REUSEADDR, on);
   }
@@ -361,11 +412,23 @@ final class ChannelSocket extends Socket {
   @Override
   public void shutdownOutput() throws IOException {
     channel.shutdownOutput();
+    outputShutdown = true;
+  }
+
+  @Override
+  public boolean isOutputShutdown() {
+    return outputShutdown;
   }
 
   @Override
   public void shutdownInput() throws IOException {
     channel.shutdownInput();
+    inputShutdown = true;
+  }
+
+  @Override
+  public boolean isInputShutdown() {
+    return inputShutdown;
   }
 
   @Override

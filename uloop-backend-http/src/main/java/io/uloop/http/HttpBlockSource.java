@@ -40,7 +40,6 @@ public final class HttpBlockSource implements BlockSource {
   private final Transport transport;
   private final Watchdog watchdog;
   private final BufferPool buffers = new BufferPool(false);
-  private final BufferPool directBuffers = new BufferPool(true);
   private final Hedging hedging;
   private final Origins origins;
   private final Generation generation;
@@ -188,11 +187,6 @@ public final class HttpBlockSource implements BlockSource {
 
   BufferPool buffers() {
     return buffers;
-  }
-
-  /** For answers that {@linkplain Exchange#isDirect take} direct buffers. */
-  BufferPool directBuffers() {
-    return directBuffers;
   }
 
   Origins origins() {

@@ -232,7 +232,7 @@ final class RangeRead {
 
   private void receive(Exchange answer, Answers.Slice slice, Attempt mine)
       throws AttemptFailure, SinkFailure {
-    BufferPool pool = answer.isDirect() ? source.directBuffers() : source.buffers();
+    BufferPool pool = answer.isDirect() ? BufferPool.DIRECT : source.buffers();
     ByteBuffer buffer = pool.take(slice.take());
     try {
       new Transfer(answer, mine, config, buffer, this::deliver).run(slice);

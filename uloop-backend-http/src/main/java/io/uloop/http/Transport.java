@@ -25,6 +25,7 @@ import org.apache.hc.client5.http.ssl.TlsSocketStrategy;
 import org.apache.hc.core5.http.ClassicHttpResponse;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.HttpException;
+import org.apache.hc.core5.http.HttpHost;
 import org.apache.hc.core5.http.MessageConstraintException;
 import org.apache.hc.core5.http.config.Http1Config;
 import org.apache.hc.core5.http.impl.DefaultConnectionReuseStrategy;
@@ -69,6 +70,7 @@ final class Transport implements Closeable {
   // How many connections in a row may turn out to be closed before that counts as a failure.
   private static final int MOST_STALE = 3;
 
+  private final Connector connector;
   private final PoolingHttpClientConnectionManager pool;
   private final HttpRequestExecutor executor = new HttpRequestExecutor();
   private final long connectMillis;
@@ -113,8 +115,9 @@ final class Transport implements Closeable {
     this.connectMillis = TimeUnit.NANOSECONDS.toMillis(config.connectNanos());
     this.answerMillis = TimeUnit.NANOSECONDS.toMillis(config.answerNanos());
     int connections = config.mostConnections();
+    connector = new Connector(config.unixSocket());
     pool =
-        new Connector(config.unixSocket())
+        connector
             .setConnectionFactory(
                 ManagedHttpClientConnectionFactory.builder().http1Config(LIMITS).build())
             .setTlsSocketStrategy(tls)
@@ -232,7 +235,11 @@ final class Transport implements Closeable {
 
   private void connect(Lease lease, Place place, HttpCoreContext context)
       throws IOException, HttpException, AttemptFailure {
-    pool.connect(lease.endpoint, TimeValue.ofMilliseconds(connectMillis), context);
+    HttpHost proxy = place.route().getProxyHost();
+    connector.connecting(
+        lease.attempt,
+        proxy != null ? proxy : place.route().getTargetHost(),
+        () -> pool.connect(lease.endpoint, TimeValue.ofMilliseconds(connectMillis), context));
     if (!place.route().isTunnelled()) {
       return;
     }

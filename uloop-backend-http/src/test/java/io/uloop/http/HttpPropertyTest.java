@@ -107,7 +107,7 @@ final class HttpPropertyTest {
         thread.join();
       }
       int leased = settledLeases(source);
-      int lent = source.buffers().lent() + source.directBuffers().lent();
+      int lent = source.buffers().lent() + BufferPool.DIRECT.lent();
       source.close();
       System.out.println(
           "reads="

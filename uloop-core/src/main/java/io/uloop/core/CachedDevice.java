@@ -363,7 +363,7 @@ public final class CachedDevice implements BlockDevice {
 
     /**
      * Sets how far to fetch ahead of a sequential reader; 32 MiB unless set, 0 for not at all. More
-     * than half of it only where that is read within a second.
+     * than 16 MiB only where that is read within a second.
      *
      * @param readAheadMaxBytes bytes
      * @return this

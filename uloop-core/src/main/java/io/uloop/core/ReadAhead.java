@@ -13,11 +13,11 @@ import java.util.function.LongSupplier;
  * that goes on where it stopped, or near it (a reader with many requests in flight is not quite in
  * order). Then its window is kept fetched ahead of it, a step at a time: waiting until half of it
  * is used up would let the line run dry in between. When half a window has been read, the window
- * grows fourfold, up to the limit and to twice what was read; but to more than half the limit only
- * if it is no more than is read within a second, as others wait for what is on its way. A stream
- * that is abandoned with most of its window unread halves the window that the next streams begin
- * with; one that was used doubles it again. On a slow link a stream that reads only a small part of
- * what it goes over is left to what its misses reach.
+ * grows fourfold, up to the limit and to twice what was read; but beyond {@link #MODEST} only to
+ * what is read within a second, as others wait for what is on its way. A stream that is abandoned
+ * with most of its window unread halves the window that the next streams begin with; one that was
+ * used doubles it again. On a slow link a stream that reads only a small part of what it goes over
+ * is left to what its misses reach.
  *
  * <p><b>Threads:</b> any. The check that every read makes ({@link #read}) reads a few fields
  * without a lock; races cost a late or a double look, never a wrong answer. Planning is done under
@@ -29,6 +29,9 @@ final class ReadAhead {
   private static final long FIRST_WINDOW = 1 << 20;
   private static final long LEAST_WINDOW = 64 * 1024;
   private static final int GROWTH = 4;
+
+  /** A window of this size is had by readers of any pace. */
+  private static final long MODEST = 16 << 20;
 
   /** What is begun at once, at most; also the grid that it ends on. */
   private static final long MOST_STEP = 1 << 20;
@@ -165,11 +168,11 @@ final class ReadAhead {
   }
 
   /**
-   * What the reader reads in a second, as it did since the window grew; half the limit at least.
+   * What the reader reads in a second, as it did since the window grew; a modest window at least.
    */
   private long soon(Stream stream, long end, long now) {
     double seconds = (now - stream.grownAt) / 1e9;
-    return Math.max(maxWindow / 2, (long) ((end - stream.grown) / seconds));
+    return Math.max(MODEST, (long) ((end - stream.grown) / seconds));
   }
 
   private void goOn(Stream stream, long end) {

@@ -20,19 +20,22 @@ class ReadAheadTest {
 
   private long now;
 
-  private final ReadAhead readAhead =
-      new ReadAhead(
-          SIZE,
-          LIMIT,
-          (from, to) -> {
-            assertThat(from).isGreaterThanOrEqualTo(ahead);
-            assertThat(to).isLessThanOrEqualTo(SIZE);
-            planned += to - from;
-            ahead = to;
-            return to - from;
-          },
-          () -> slow,
-          () -> now);
+  private final ReadAhead readAhead = of(LIMIT);
+
+  private ReadAhead of(long limit) {
+    return new ReadAhead(
+        SIZE,
+        limit,
+        (from, to) -> {
+          assertThat(from).isGreaterThanOrEqualTo(ahead);
+          assertThat(to).isLessThanOrEqualTo(SIZE);
+          planned += to - from;
+          ahead = to;
+          return to - from;
+        },
+        () -> slow,
+        () -> now);
+  }
 
   private void readTo(long from, long to) {
     for (long at = from; at < to; at += READ) {
@@ -51,27 +54,39 @@ class ReadAheadTest {
     }
   }
 
-  /** How long a read takes if 16 MiB take a second. */
-  private static final long SLOW_NANOS = 1_000_000_000L / ((16 << 20) / READ);
+  @Test
+  void window_isNoMoreThanIsReadInASecondOrModest() {
+    long modest = 16 << 20;
+    long limit = 2 * modest;
+    long nanosEach = 1_000_000_000L / (limit / READ);
+    ReadAhead wide = of(limit);
+    // 21 MiB in a second; then 32, and at last 3.
+    for (long at = 0; at < 192 << 20; at += READ) {
+      wide.read(at, READ, at == 0);
+      now += nanosEach / 2 * 3;
+      assertThat(ahead - (at + READ)).isLessThanOrEqualTo(limit / 3 * 2 + READ);
+    }
+    assertThat(ahead - (192 << 20)).isGreaterThan(modest);
+    for (long at = 192 << 20; at < 256 << 20; at += READ) {
+      wide.read(at, READ, false);
+      now += nanosEach;
+    }
+    assertThat(ahead - (256 << 20)).isBetween(limit - (2 << 20), limit);
+    for (long at = 256 << 20; at < 320 << 20; at += READ) {
+      wide.read(at, READ, false);
+      now += nanosEach * 10;
+    }
+    assertThat(ahead - (320 << 20)).isBetween(modest - (2 << 20), modest);
+  }
 
   @Test
-  void window_isNoMoreThanIsReadInASecondOrHalfTheLimit() {
-    for (long at = 0; at < 128 << 20; at += READ) {
-      readAhead.read(at, READ, at == 0);
-      now += SLOW_NANOS / 2 * 3;
-      assertThat(ahead - (at + READ)).isLessThanOrEqualTo(2 * LIMIT / 3 + READ);
+  void smallLimit_isReachedAtAnyPace() {
+    ReadAhead narrow = of(1 << 20);
+    for (long at = 0; at < 8 << 20; at += READ) {
+      narrow.read(at, READ, at == 0);
+      now += 1_000_000_000L;
     }
-    // Quicker, and slower again.
-    for (long at = 128 << 20; at < 192 << 20; at += READ) {
-      readAhead.read(at, READ, false);
-      now += SLOW_NANOS;
-    }
-    assertThat(ahead - (192 << 20)).isBetween(LIMIT - (2 << 20), LIMIT);
-    for (long at = 192 << 20; at < 256 << 20; at += READ) {
-      readAhead.read(at, READ, false);
-      now += SLOW_NANOS * 10;
-    }
-    assertThat(ahead - (256 << 20)).isBetween(LIMIT / 2 - (2 << 20), LIMIT / 2);
+    assertThat(ahead - (8 << 20)).isBetween((1L << 20) - (256 << 10), 1L << 20);
   }
 
   @Test
