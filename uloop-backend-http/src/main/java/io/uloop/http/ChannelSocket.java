@@ -16,15 +16,9 @@ import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
-import java.nio.channels.CancelledKeyException;
-import java.nio.channels.ClosedChannelException;
-import java.nio.channels.ClosedSelectorException;
-import java.nio.channels.SelectionKey;
-import java.nio.channels.Selector;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Path;
 import java.util.Set;
-import java.util.concurrent.TimeUnit;
 import jdk.net.ExtendedSocketOptions;
 import org.jspecify.annotations.Nullable;
 
@@ -46,11 +40,6 @@ import org.jspecify.annotations.Nullable;
  *       selectors open per connection and is not woken by a close.
  * </ul>
  *
- * <p>The channel does not block, and one selector waits for it: so there are timeouts, an interrupt
- * neither closes it nor ends a wait (it is kept for who waits next), and {@link #close} closes the
- * selector too, which wakes the thread that waits. A virtual thread that waits holds its carrier,
- * before JDK 24.
- *
  * <p><b>Threads:</b> one connects, reads or writes at a time, as HTTP/1.1 does; any may close.
  *
  * <p><b>Source:</b> tcp(7), unix(7).
@@ -59,14 +48,7 @@ import org.jspecify.annotations.Nullable;
 @SuppressWarnings("UnsynchronizedOverridesSynchronized")
 final class ChannelSocket extends Socket {
 
-  /**
-   * How much of the heap is received into or sent at once: the JDK keeps a direct buffer of that
-   * size for the thread. Its own sockets have the same limit.
-   */
-  private static final int MOST_COPIED_BYTES = 128 * 1024;
-
-  private final SocketChannel channel;
-  private final Selector selector;
+  private final TimedChannel channel;
 
   /** Where to connect, whatever is asked for; null if it is a socket of TCP. */
   private final @Nullable SocketAddress fixed;
@@ -78,16 +60,10 @@ final class ChannelSocket extends Socket {
   private volatile boolean outputShutdown;
 
   private ChannelSocket(SocketChannel channel, @Nullable SocketAddress fixed) throws IOException {
-    this.channel = channel;
+    this.channel = new TimedChannel(channel);
     this.fixed = fixed;
     this.options = channel.supportedOptions();
     this.prompt = fixed == null && options.contains(ExtendedSocketOptions.TCP_QUICKACK);
-    try {
-      selector = Selector.open();
-    } catch (IOException e) {
-      channel.close();
-      throw e;
-    }
   }
 
   /** Makes one of TCP. */
@@ -116,36 +92,10 @@ final class ChannelSocket extends Socket {
       close();
       throw new UnknownHostException(a.getHostString());
     }
-    boolean connected = false;
-    try {
-      if (fixed != null) {
-        connectUnix(fixed);
-      }
-      channel.configureBlocking(false);
-      channel.register(selector, 0);
-      if (fixed == null && !channel.connect(address)) {
-        await(SelectionKey.OP_CONNECT, millis, "connect");
-        channel.finishConnect();
-      }
-      connected = true;
-    } catch (ClosedChannelException e) {
-      throw closed(e);
-    } finally {
-      if (!connected) {
-        close();
-      }
-    }
-  }
-
-  /** Blocks while there is no room in the backlog; a close ends that, and an interrupt then. */
-  private void connectUnix(SocketAddress path) throws IOException {
-    boolean interrupted = Thread.interrupted();
-    try {
-      channel.connect(path);
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
+    if (fixed != null) {
+      channel.connectBlocking(fixed);
+    } else {
+      channel.connect(address, millis);
     }
   }
 
@@ -154,104 +104,19 @@ final class ChannelSocket extends Socket {
     connect(address, 0);
   }
 
-  /** Waits until the channel is ready, or for so many milliseconds; 0 for ever. */
-  private void await(int interest, int millis, String what) throws IOException {
-    long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(millis);
-    boolean interrupted = false;
-    try {
-      SelectionKey key = channel.keyFor(selector);
-      if (key == null) {
-        throw closed(null);
-      }
-      key.interestOps(interest);
-      long left = millis;
-      while (selector.select(ready -> {}, left) == 0) {
-        // An interrupt has the selector return, now and each time until it is taken.
-        interrupted |= Thread.interrupted();
-        left = TimeUnit.NANOSECONDS.toMillis(until - System.nanoTime() + 999_999);
-        if (!channel.isOpen()) {
-          throw closed(null);
-        } else if (millis == 0) {
-          left = 0;
-        } else if (left <= 0) {
-          throw new SocketTimeoutException(what + " timed out");
-        }
-      }
-    } catch (ClosedSelectorException | CancelledKeyException e) {
-      throw closed(e);
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
-    }
-  }
-
-  private static SocketException closed(@Nullable Exception cause) {
-    SocketException closed = new SocketException("Socket closed");
-    if (cause != null) {
-      closed.initCause(cause);
-    }
-    return closed;
-  }
-
   /**
-   * Receives what there is, or waits for it as long as {@link #setSoTimeout} says.
-   *
-   * @param into where to, from its position on; without a copy if it is direct, and not more than
-   *     128 KiB if it is not
-   * @return how many bytes came; -1 at the stream's end
-   * @throws SocketTimeoutException if none came in time; more may be received later
-   * @throws IOException if the connection is broken, or closed
+   * Receives what there is, or waits for it as long as {@link #setSoTimeout} says; see {@link
+   * TimedChannel#receive}.
    */
   int receive(ByteBuffer into) throws IOException {
-    int limit = into.limit();
-    try {
-      copiesLittle(into);
-      int n = channel.read(into);
-      while (n == 0 && into.hasRemaining()) {
-        await(SelectionKey.OP_READ, timeoutMillis, "read");
-        n = channel.read(into);
-      }
-      return n;
-    } catch (IOException e) {
-      throw failed(e);
-    } finally {
-      into.limit(limit);
-    }
+    return channel.receive(into, timeoutMillis);
   }
 
-  /** Waits as long as it takes: a write that timed out could not be told how far it came. */
   private void send(ByteBuffer bytes) throws IOException {
-    int limit = bytes.limit();
-    try {
-      while (bytes.position() < limit) {
-        copiesLittle(bytes.limit(limit));
-        if (channel.write(bytes) == 0) {
-          await(SelectionKey.OP_WRITE, 0, "write");
-        }
-      }
-      if (prompt) {
-        channel.setOption(ExtendedSocketOptions.TCP_QUICKACK, true);
-      }
-    } catch (IOException e) {
-      throw failed(e);
+    channel.send(bytes);
+    if (prompt) {
+      option(ExtendedSocketOptions.TCP_QUICKACK, true);
     }
-  }
-
-  private static void copiesLittle(ByteBuffer buffer) {
-    if (!buffer.isDirect()) {
-      buffer.limit(Math.min(buffer.limit(), buffer.position() + MOST_COPIED_BYTES));
-    }
-  }
-
-  /** Gives a failure as those of the JDK's sockets are, by which TLS tells them from its own. */
-  private static IOException failed(IOException e) {
-    if (e instanceof ClosedChannelException) {
-      return closed(e);
-    } else if (e instanceof SocketException || e instanceof SocketTimeoutException) {
-      return e;
-    }
-    return (SocketException) new SocketException(Text.ofFailure(e)).initCause(e);
   }
 
   @Override
@@ -302,14 +167,14 @@ final class ChannelSocket extends Socket {
   @Override
   public <T> Socket setOption(SocketOption<T> name, T value) throws IOException {
     if (options.contains(name)) {
-      channel.setOption(name, value);
+      channel.channel().setOption(name, value);
     }
     return this;
   }
 
   @Override
   public <T> T getOption(SocketOption<T> name) throws IOException {
-    return channel.getOption(name);
+    return channel.channel().getOption(name);
   }
 
   @Override
@@ -357,7 +222,7 @@ final class ChannelSocket extends Socket {
 
   @Override
   public void bind(@Nullable SocketAddress address) throws IOException {
-    channel.bind(address);
+    channel.channel().bind(address);
   }
 
   @Override
@@ -367,18 +232,18 @@ final class ChannelSocket extends Socket {
 
   @Override
   public boolean isConnected() {
-    return channel.isConnected();
+    return channel.channel().isConnected();
   }
 
   @Override
   public boolean isClosed() {
-    return !channel.isOpen();
+    return !channel.channel().isOpen();
   }
 
   @Override
   public @Nullable SocketAddress getRemoteSocketAddress() {
     try {
-      return channel.getRemoteAddress();
+      return channel.channel().getRemoteAddress();
     } catch (IOException e) {
       return null;
     }
@@ -387,7 +252,7 @@ final class ChannelSocket extends Socket {
   @Override
   public @Nullable SocketAddress getLocalSocketAddress() {
     try {
-      return channel.getLocalAddress();
+      return channel.channel().getLocalAddress();
     } catch (IOException e) {
       return null;
     }
@@ -411,7 +276,7 @@ final class ChannelSocket extends Socket {
 
   @Override
   public void shutdownOutput() throws IOException {
-    channel.shutdownOutput();
+    channel.channel().shutdownOutput();
     outputShutdown = true;
   }
 
@@ -422,7 +287,7 @@ final class ChannelSocket extends Socket {
 
   @Override
   public void shutdownInput() throws IOException {
-    channel.shutdownInput();
+    channel.channel().shutdownInput();
     inputShutdown = true;
   }
 
@@ -433,11 +298,7 @@ final class ChannelSocket extends Socket {
 
   @Override
   public void close() throws IOException {
-    try {
-      channel.close();
-    } finally {
-      selector.close();
-    }
+    channel.close();
   }
 
   @Override
