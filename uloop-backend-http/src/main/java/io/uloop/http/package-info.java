@@ -19,6 +19,8 @@
  *       Transport.send     a pooled connection, the request, the head of the answer
  *     Answers              judges the head: which bytes to take, or an AttemptFailure
  *     Transfer             body -> pooled buffer -> sink, as it comes
+ *       Exchange.read      of a known length and not under TLS: from the ChannelSocket straight
+ *                          into a direct buffer, else through HttpClient
  *   after an AttemptFailure: again, from where it stopped, or throw; Retries decides
  * </pre>
  *
@@ -30,7 +32,8 @@
  * <ul>
  *   <li>A connection belongs to the {@code Exchange} that runs on it; whoever gets the exchange
  *       ends it. {@code Transport} counts those not given back.
- *   <li>A buffer belongs to the transfer that took it from {@code BufferPool}.
+ *   <li>A buffer belongs to the transfer that took it from a {@code BufferPool}; the direct ones
+ *       are those of all sources.
  *   <li>{@code Attempt} lets others end a request: the {@code Watchdog} (time), {@code
  *       RangeRead.cancel} (nobody waits any more), {@code Hedge} (the other was faster). Closing
  *       the source closes all connections.
@@ -40,10 +43,11 @@
  *
  * {@code Attempt}, {@code BufferPool}, {@code Hedging} (their own monitors), {@code Watchdog.lock},
  * {@code Circuit.lock}: leaves, held for a few instructions, never while another is taken, never
- * during I/O (closing a socket aside, which does not block). {@code Access.lock} is held while new
- * credentials are asked for, {@code S3Signer.renewing} (alone or under it) while S3 keys are,
- * {@code Origins.probing} while a mirror is asked for the first time; under the latter, leaves are
- * taken. Nothing of the caller's runs under a lock but its {@code CredentialSource}.
+ * during I/O (closing a socket aside, which waits until the thread in it is awake). {@code
+ * Access.lock} is held while new credentials are asked for, {@code S3Signer.renewing} (alone or
+ * under it) while S3 keys are, {@code Origins.probing} while a mirror is asked for the first time;
+ * under the latter, leaves are taken. Nothing of the caller's runs under a lock but its {@code
+ * CredentialSource}.
  *
  * <h2>Guarantees</h2>
  *
