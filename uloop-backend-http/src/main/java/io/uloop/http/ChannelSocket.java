@@ -92,11 +92,7 @@ final class ChannelSocket extends Socket {
       close();
       throw new UnknownHostException(a.getHostString());
     }
-    if (fixed != null) {
-      channel.connectBlocking(fixed);
-    } else {
-      channel.connect(address, millis);
-    }
+    channel.connect(fixed != null ? fixed : address, millis);
   }
 
   @Override

@@ -29,9 +29,6 @@ final class Exchange implements AutoCloseable {
 
   private static final long DISCARD_MILLIS = 1000;
 
-  // What HttpClient may have read of the body along with the head.
-  private static final int MOST_BUFFERED_BYTES = 8 * 1024;
-
   private static final int MOST_ERROR_BYTES = 4 * 1024;
   private static final Pattern ERROR_CODE = Pattern.compile("<Code>(\\w{1,64})</Code>");
 
@@ -103,7 +100,7 @@ final class Exchange implements AutoCloseable {
       into.position(into.position() + Math.max(0, n));
       return n;
     }
-    byte[] some = new byte[Math.min(into.remaining(), MOST_BUFFERED_BYTES)];
+    byte[] some = new byte[Math.min(into.remaining(), Transport.BUFFER_BYTES)];
     int n = body.read(some);
     into.put(some, 0, Math.max(0, n));
     return n;

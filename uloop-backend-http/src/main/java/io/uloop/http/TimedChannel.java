@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.net.SocketAddress;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
+import java.net.UnixDomainSocketAddress;
 import java.nio.ByteBuffer;
 import java.nio.channels.CancelledKeyException;
 import java.nio.channels.ClosedChannelException;
@@ -55,17 +56,23 @@ final class TimedChannel implements Closeable {
   /**
    * Connects; closed if it fails.
    *
-   * @param millis for how long to try; 0 for as long as the kernel does
+   * @param millis for how long to try; 0 for as long as the kernel does. A unix socket does not
+   *     heed it: it connects at once, or waits for room in the backlog
    * @throws SocketTimeoutException if there was no answer in time
    * @throws IOException if it is refused, or closed meanwhile
    */
   void connect(SocketAddress address, int millis) throws IOException {
     boolean connected = false;
     try {
-      waitsBySelector();
-      if (!channel.connect(address)) {
-        await(SelectionKey.OP_CONNECT, millis, "connect");
-        channel.finishConnect();
+      if (address instanceof UnixDomainSocketAddress) {
+        connectBlocking(address);
+        waitsBySelector();
+      } else {
+        waitsBySelector();
+        if (!channel.connect(address)) {
+          await(SelectionKey.OP_CONNECT, millis, "connect");
+          channel.finishConnect();
+        }
       }
       connected = true;
     } catch (ClosedChannelException e) {
@@ -77,23 +84,12 @@ final class TimedChannel implements Closeable {
     }
   }
 
-  /**
-   * Connects to a unix socket; blocks while there is no room in its backlog. A close ends that, and
-   * an interrupt then. Closed if it fails.
-   */
-  void connectBlocking(SocketAddress address) throws IOException {
+  /** Blocks while there is no room in the backlog; a close ends that, and an interrupt then. */
+  private void connectBlocking(SocketAddress address) throws IOException {
     boolean interrupted = Thread.interrupted();
-    boolean connected = false;
     try {
       channel.connect(address);
-      waitsBySelector();
-      connected = true;
-    } catch (ClosedChannelException e) {
-      throw closed(e);
     } finally {
-      if (!connected) {
-        close();
-      }
       if (interrupted) {
         Thread.currentThread().interrupt();
       }

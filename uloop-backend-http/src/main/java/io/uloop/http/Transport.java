@@ -58,10 +58,13 @@ final class Transport implements Closeable {
   // Idle for longer than this, a connection is looked at before it is used; costs one poll.
   private static final TimeValue VALIDATE_AFTER = TimeValue.ofSeconds(2);
 
+  /** What HttpClient reads ahead with a head, so what it may have of the body then. */
+  static final int BUFFER_BYTES = 8 * 1024;
+
   // A head beyond these limits is an attack or a mistake.
   private static final Http1Config LIMITS =
       Http1Config.custom()
-          .setBufferSize(8 * 1024)
+          .setBufferSize(BUFFER_BYTES)
           .setMaxLineLength(16 * 1024)
           .setMaxHeaderCount(200)
           .setMaxEmptyLineCount(4)

@@ -11,16 +11,12 @@ import java.io.OutputStream;
 import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.Proxy;
-import java.net.ProxySelector;
 import java.net.ServerSocket;
 import java.net.Socket;
-import java.net.SocketAddress;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
-import java.net.URI;
 import java.net.UnixDomainSocketAddress;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
@@ -30,18 +26,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import java.util.concurrent.atomic.AtomicReference;
 import jdk.net.ExtendedSocketOptions;
-import org.apache.hc.client5.http.DnsResolver;
-import org.apache.hc.client5.http.SystemDefaultDnsResolver;
-import org.apache.hc.client5.http.impl.DefaultSchemePortResolver;
-import org.apache.hc.client5.http.impl.io.ManagedHttpClientConnectionFactory;
-import org.apache.hc.client5.http.io.HttpClientConnectionOperator;
-import org.apache.hc.client5.http.io.ManagedHttpClientConnection;
-import org.apache.hc.core5.http.HttpHost;
-import org.apache.hc.core5.http.io.SocketConfig;
-import org.apache.hc.core5.http.protocol.HttpCoreContext;
-import org.apache.hc.core5.util.Timeout;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -76,52 +61,6 @@ class ChannelSocketTest {
     return socket;
   }
 
-  /** Something that a thread does until it is closed, or sent what it waits for. */
-  private interface Action {
-    void run() throws Exception;
-  }
-
-  /** Runs it in a thread of its own. */
-  private static final class Other {
-    private final AtomicReference<Throwable> failure = new AtomicReference<>();
-    private final Thread thread;
-
-    Other(Action action) {
-      thread =
-          new Thread(
-              () -> {
-                try {
-                  action.run();
-                } catch (Throwable e) {
-                  failure.set(e);
-                }
-              });
-      thread.start();
-    }
-
-    /** Returns once it waits in the kernel, which looks like running; so by its stack. */
-    void awaitWaiting() {
-      while (thread.isAlive() && !waits()) {
-        Thread.onSpinWait();
-      }
-      assertThat(thread.isAlive()).isTrue();
-    }
-
-    private boolean waits() {
-      for (StackTraceElement frame : thread.getStackTrace()) {
-        if (frame.getMethodName().equals("select")) {
-          return true;
-        }
-      }
-      return false;
-    }
-
-    Throwable end() throws InterruptedException {
-      thread.join();
-      return failure.get();
-    }
-  }
-
   @Test
   void anyMixOfReadsAndReceives_givesTheBytesInOrder() throws Exception {
     Random random = TestSeed.random("ChannelSocketTest");
@@ -130,8 +69,8 @@ class ChannelSocketTest {
     try (ChannelSocket socket = connected();
         Socket accepted = server.accept()) {
       long seed = random.nextLong();
-      Other sender =
-          new Other(
+      OtherThread sender =
+          new OtherThread(
               () -> {
                 Random sizes = new Random(seed);
                 OutputStream out = accepted.getOutputStream();
@@ -196,7 +135,8 @@ class ChannelSocketTest {
   void receive_intoTheHeap_takesNoMoreThanTheJdksSocketsDo() throws Exception {
     try (ChannelSocket socket = connected();
         Socket accepted = server.accept()) {
-      Other sender = new Other(() -> accepted.getOutputStream().write(new byte[MANY_BYTES]));
+      OtherThread sender =
+          new OtherThread(() -> accepted.getOutputStream().write(new byte[MANY_BYTES]));
       ByteBuffer heap = ByteBuffer.allocate(MANY_BYTES);
       while (heap.hasRemaining()) {
         assertThat(socket.receive(heap)).isBetween(1, 128 * 1024);
@@ -229,8 +169,8 @@ class ChannelSocketTest {
     try (ChannelSocket socket = connected();
         Socket accepted = server.accept()) {
       for (boolean before : new boolean[] {true, false}) {
-        Other reader =
-            new Other(
+        OtherThread reader =
+            new OtherThread(
                 () -> {
                   if (before) {
                     Thread.currentThread().interrupt();
@@ -240,12 +180,12 @@ class ChannelSocketTest {
                 });
         reader.awaitWaiting();
         if (!before) {
-          reader.thread.interrupt();
-          while (reader.thread.isInterrupted()) {
+          reader.thread().interrupt();
+          while (reader.thread().isInterrupted()) {
             Thread.onSpinWait(); // until the wait has taken it
           }
         }
-        assertThat(reader.thread.isAlive()).isTrue();
+        assertThat(reader.thread().isAlive()).isTrue();
         accepted.getOutputStream().write(7);
         assertThat(reader.end()).isNull();
       }
@@ -269,7 +209,7 @@ class ChannelSocketTest {
 
   @Test
   void close_wakesWhoReadsAndWhoWrites() throws Exception {
-    List<Action> waits = new ArrayList<>();
+    List<OtherThread.Action> waits = new ArrayList<>();
     try (ChannelSocket reading = connected();
         Socket first = server.accept();
         ChannelSocket writing = connected();
@@ -277,7 +217,7 @@ class ChannelSocketTest {
       waits.add(() -> reading.receive(ByteBuffer.allocateDirect(1)));
       waits.add(() -> writing.getOutputStream().write(new byte[MANY_BYTES]));
       for (int i = 0; i < waits.size(); i++) {
-        Other other = new Other(waits.get(i));
+        OtherThread other = new OtherThread(waits.get(i));
         other.awaitWaiting();
         (i == 0 ? reading : writing).close();
         assertThat(other.end()).isInstanceOf(SocketException.class).hasMessage("Socket closed");
@@ -301,8 +241,8 @@ class ChannelSocketTest {
     try (ChannelSocket socket = connected();
         Socket accepted = server.accept()) {
       socket.setSoTimeout(1); // of reads
-      Other writer =
-          new Other(
+      OtherThread writer =
+          new OtherThread(
               () -> {
                 socket.getOutputStream().write(sent);
                 socket.shutdownOutput();
@@ -334,7 +274,7 @@ class ChannelSocketTest {
         assertThat(socket.isClosed()).isTrue();
       }
       try (ChannelSocket socket = ChannelSocket.tcp()) {
-        Other other = new Other(() -> socket.connect(server.getLocalSocketAddress()));
+        OtherThread other = new OtherThread(() -> socket.connect(server.getLocalSocketAddress()));
         other.awaitWaiting();
         socket.close();
         assertThat(other.end()).isInstanceOf(SocketException.class).hasMessage("Socket closed");
@@ -404,174 +344,6 @@ class ChannelSocketTest {
         Socket socket = ChannelSocket.tcp()) {
       assertThat(prompt(socket)).isTrue();
       assumeFalse(prompt(usual), "this kernel is prompt anyway");
-    }
-  }
-
-  private static void connect(
-      Attempt attempt, ManagedHttpClientConnection connection, HttpHost host, DnsResolver names)
-      throws IOException {
-    Connector connector = new Connector(null);
-    HttpClientConnectionOperator operator =
-        connector.createConnectionOperator(
-            DefaultSchemePortResolver.INSTANCE,
-            names,
-            (socket, target, port, attachment, context) -> {
-              throw new AssertionError("no TLS here");
-            });
-    connector.connecting(
-        attempt,
-        host,
-        () ->
-            operator.connect(
-                connection,
-                host,
-                null,
-                null,
-                Timeout.ofSeconds(10),
-                SocketConfig.DEFAULT,
-                null,
-                HttpCoreContext.create()));
-  }
-
-  private static Attempt attempt() {
-    return new Attempt(Long.MAX_VALUE);
-  }
-
-  private static ManagedHttpClientConnection connection() throws IOException {
-    return ManagedHttpClientConnectionFactory.INSTANCE.createConnection(null);
-  }
-
-  @Test
-  void connector_withoutUnixSocket_makesOneOfTcp() throws IOException {
-    try (ManagedHttpClientConnection connection = connection()) {
-      HttpHost host = new HttpHost("http", "localhost", server.getLocalPort());
-      connect(attempt(), connection, host, SystemDefaultDnsResolver.INSTANCE);
-
-      assertThat(connection.getSocket()).isInstanceOf(ChannelSocket.class);
-      assertThat(connection.getRemoteAddress())
-          .isEqualTo(new InetSocketAddress(server.getInetAddress(), server.getLocalPort()));
-    }
-  }
-
-  /** Gives two addresses of this machine; calls something for each time it is asked. */
-  private static DnsResolver twoAddresses(Runnable asked) {
-    return new DnsResolver() {
-      @Override
-      public InetAddress[] resolve(String host) throws UnknownHostException {
-        asked.run();
-        return new InetAddress[] {
-          InetAddress.getByAddress(new byte[] {127, 0, 0, 2}),
-          InetAddress.getByAddress(new byte[] {127, 0, 0, 1})
-        };
-      }
-
-      @Override
-      public String resolveCanonicalHostname(String host) {
-        return host;
-      }
-    };
-  }
-
-  /** HttpClient would connect all the same, and forget the socket. */
-  @Test
-  void connector_attemptEndedWhileANameIsLookedUp_leavesNoSocket() throws Exception {
-    Attempt attempt = attempt();
-    HttpHost host = new HttpHost("http", "two.example", server.getLocalPort());
-    ManagedHttpClientConnection connection = connection();
-
-    assertThatThrownBy(
-            () -> connect(attempt, connection, host, twoAddresses(() -> attempt.abort("enough"))))
-        .isInstanceOf(IOException.class)
-        .hasMessageContaining("enough");
-    server.setSoTimeout(1);
-    assertThatThrownBy(server::accept).isInstanceOf(SocketTimeoutException.class);
-  }
-
-  @Test
-  @EnabledOnOs(OS.LINUX) // where all of 127.0.0.0/8 is this machine, and a full backlog waits
-  void connector_attemptEndedAtTheFirstOfTwoAddresses_doesNotGoOnToTheNext() throws Exception {
-    InetAddress first = InetAddress.getByAddress(new byte[] {127, 0, 0, 2});
-    try (ServerSocket full = new ServerSocket(server.getLocalPort(), 1, first);
-        Socket one = new Socket(first, full.getLocalPort());
-        Socket two = new Socket(first, full.getLocalPort())) {
-      assertThat(one.isConnected() && two.isConnected()).isTrue();
-      Attempt attempt = attempt();
-      HttpHost host = new HttpHost("http", "two.example", server.getLocalPort());
-      ManagedHttpClientConnection connection = connection();
-      Other other = new Other(() -> connect(attempt, connection, host, twoAddresses(() -> {})));
-      other.awaitWaiting();
-      attempt.abort("enough");
-
-      assertThat(other.end()).isInstanceOf(IOException.class).hasMessageContaining("enough");
-      server.setSoTimeout(1);
-      assertThatThrownBy(server::accept).isInstanceOf(SocketTimeoutException.class);
-    }
-  }
-
-  @Test
-  void attemptEnded_closesTheSocketThatWasMadeForIt() throws IOException {
-    Attempt attempt = attempt();
-    try (ChannelSocket before = ChannelSocket.tcp();
-        ChannelSocket after = ChannelSocket.tcp()) {
-      attempt.opened(before);
-      attempt.abort("enough");
-      assertThat(before.isClosed()).isTrue();
-      assertThatThrownBy(() -> attempt.opened(after)).hasMessage("enough");
-      assertThat(after.isClosed()).isTrue();
-    }
-  }
-
-  /** Connects where a SOCKS proxy is to be used, and gives the first byte that the proxy got. */
-  private int firstByteAtTheProxy() throws Exception {
-    AtomicReference<Integer> version = new AtomicReference<>();
-    Other proxy =
-        new Other(
-            () -> {
-              try (Socket accepted = server.accept()) {
-                version.set(accepted.getInputStream().read());
-              }
-            });
-    // No need to close it, as it will have no socket.
-    ManagedHttpClientConnection connection = connection();
-    HttpHost host = new HttpHost("http", "203.0.113.1", 80);
-    assertThatThrownBy(
-            () -> connect(attempt(), connection, host, SystemDefaultDnsResolver.INSTANCE))
-        .isInstanceOf(IOException.class);
-    assertThat(proxy.end()).isNull();
-    return version.get();
-  }
-
-  @Test
-  void connector_inAJvmThatUsesASocksProxy_goesThroughThat() throws Exception {
-    System.setProperty("socksProxyHost", "127.0.0.1");
-    System.setProperty("socksProxyPort", Integer.toString(server.getLocalPort()));
-    try {
-      assertThat(firstByteAtTheProxy()).isEqualTo(5); // RFC 1928, section 3
-    } finally {
-      System.clearProperty("socksProxyHost");
-      System.clearProperty("socksProxyPort");
-    }
-  }
-
-  @Test
-  void connector_inAProgramThatChoosesASocksProxy_goesThroughThat() throws Exception {
-    ProxySelector before = ProxySelector.getDefault();
-    ProxySelector.setDefault(
-        new ProxySelector() {
-          @Override
-          public List<Proxy> select(URI uri) {
-            return uri.getScheme().equals("socket") && uri.getHost().equals("203.0.113.1")
-                ? List.of(new Proxy(Proxy.Type.SOCKS, server.getLocalSocketAddress()))
-                : List.of(Proxy.NO_PROXY);
-          }
-
-          @Override
-          public void connectFailed(URI uri, SocketAddress address, IOException e) {}
-        });
-    try {
-      assertThat(firstByteAtTheProxy()).isEqualTo(5);
-    } finally {
-      ProxySelector.setDefault(before);
     }
   }
 }
