@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.examples;
 
+import io.uloop.BlockSource;
 import io.uloop.BlockSources;
 import io.uloop.DeviceTransport.Attachment;
 import io.uloop.DeviceTransports;
@@ -9,6 +10,7 @@ import io.uloop.SourceOptions;
 import io.uloop.core.CachePair;
 import io.uloop.core.CachedDevice;
 import io.uloop.core.WhenDifferent;
+import io.uloop.http.HttpBlockSource;
 import io.uloop.nbd.KernelDevices;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -19,10 +21,9 @@ import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a launcher's command line asks for: opens the device and offers it.
@@ -32,10 +33,12 @@ import java.util.Set;
 final class Launch {
 
   private static final long KERNEL_SLACK_SECONDS = 10;
-  private static final Set<String> PLAIN_SCHEMES = Set.of("http", "file", "dev");
 
   private final String program;
   private final LaunchOptions command;
+
+  /** The thread that opens the device, until it has. */
+  private volatile @Nullable Thread opening;
 
   Launch(String program, LaunchOptions command) {
     this.program = program;
@@ -73,9 +76,6 @@ final class Launch {
 
   private void serve(Serving serving, CachedDevice device, Attachment attachment, PrintStream out) {
     serving.ready(attachment, device.size());
-    if (needsNoCiphers()) {
-      QuietCompiler.begin();
-    }
     if (!command.verbose) {
       LaunchLog.show(System.Logger.Level.WARNING);
     }
@@ -96,7 +96,7 @@ final class Launch {
           command.device, command.properties, List.of(pair.cacheFile(), pair.bitmapFile()));
     }
     CachedDevice.Builder builder =
-        CachedDevice.builder(() -> sources.open(uri, options))
+        CachedDevice.builder(() -> opened(sources.open(uri, options)))
             .pair(pair)
             .offline(command.offline)
             .sourceWait(command.timeout())
@@ -109,7 +109,25 @@ final class Launch {
     if (most > 0) {
       builder.maxCacheBytes(most);
     }
-    return builder.open();
+    opening = Thread.currentThread();
+    try {
+      return builder.open();
+    } finally {
+      opening = null;
+    }
+  }
+
+  /**
+   * Has a source that turns out to be enciphered opened anew in a JVM for ciphers, as long as
+   * nothing else is open: a device that serves opens a source that was down in other threads.
+   */
+  private BlockSource opened(BlockSource source) {
+    if (Thread.currentThread().equals(opening)
+        && source instanceof HttpBlockSource http
+        && http.encrypted()) {
+      TunedJvm.needsCiphers(source.toString());
+    }
+    return source;
   }
 
   /** Those that the command line gives. */
@@ -135,16 +153,6 @@ final class Launch {
       }
     }
     return properties;
-  }
-
-  /**
-   * Whether all that is transferred is plain, as far as the command line says. Ciphers need the
-   * optimising compiler at once: without it they are twenty times slower.
-   */
-  private boolean needsNoCiphers() {
-    String scheme = BlockSources.toUri(command.place).getScheme();
-    boolean plainSource = scheme != null && PLAIN_SCHEMES.contains(scheme.toLowerCase(Locale.ROOT));
-    return plainSource && command.properties.keySet().stream().noneMatch(k -> k.startsWith("tls"));
   }
 
   private boolean isKernelDevice() {

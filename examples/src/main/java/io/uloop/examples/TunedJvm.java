@@ -1,66 +1,66 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.examples;
 
-import com.sun.jna.Memory;
-import com.sun.jna.Native;
-import com.sun.jna.NativeLibrary;
-import com.sun.jna.Pointer;
-import java.io.ByteArrayOutputStream;
-import java.io.File;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
-import java.nio.charset.Charset;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.DirectoryIteratorException;
-import java.nio.file.DirectoryStream;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashSet;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
-import java.util.Set;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Has a launcher run in a JVM with the options that suit it, which a jar's manifest cannot name.
  *
- * <p>The process replaces its program by the same one: {@code execve(2)} of the same command line
- * with {@link #OPTIONS} in front of the JVM's other options. It stays the process it was, with its
- * number, parent, working directory, environment, standard streams, limits, and whatever else it
- * was started with (descriptors of socket activation, a lock that a shell holds for it). This takes
- * some 60 ms, once; docs/performance.md has what it brings.
+ * <p>The process replaces its program by the same one ({@link Reexec}) with options in front of the
+ * JVM's other options. This takes some 60 ms, once; docs/performance.md has what it brings.
  *
- * <p>What the options do: the first compiler's code counts only calls and loops, not what types and
- * branches it sees, which makes it a third faster; and the second compiler comes in later. A
- * launcher's first seconds are those that matter, and all in all it waits for system calls. But not
- * for ciphers, for which the second compiler has the processor's instructions. New objects get 32
- * MiB, as a launcher that holds a quarter of a gigabyte for want of a collection is a bad
- * neighbour.
+ * <pre>
+ *   as it was started --all is plain, as far as the command line says--> PLAIN
+ *                     --else--> CIPHERS
+ *   PLAIN --the source turns out to be enciphered, before the pair is opened--> CIPHERS
+ * </pre>
+ *
+ * <p>{@link #PLAIN}: the first compiler only, and early. A launcher waits for system calls, and its
+ * first seconds are those that matter: code that only counts its calls is slower, and the second
+ * compiler takes the processor time that a copy needs. Ciphers cannot do without the second
+ * compiler, which has the processor's instructions for them: {@link #CIPHERS} has it come in early
+ * for these and late for the rest, and the first compiler's code counts calls and loops but not
+ * what types and branches it sees. In both, new objects get 32 MiB, as a launcher that holds a
+ * quarter of a gigabyte for want of a collection is a bad neighbour.
  *
  * <p>Nothing is replaced where somebody has chosen for himself: a command line with {@code -XX}
  * options, agents or a debugger, or options in the environment; nor with {@code
  * -Duloop.tuned-jvm=false}. Where it cannot be done (no {@code /proc}, JNA cannot be loaded), the
  * launcher runs in the JVM that it has.
  *
- * <p><b>Source:</b> execve(2), proc_pid_cmdline(5); the java command's manual for the options.
+ * <p><b>Threads:</b> the program's first one only.
+ *
+ * <p><b>Source:</b> the java command's manual for the options.
  */
 final class TunedJvm {
+
+  private static final System.Logger LOG = System.getLogger("io.uloop.examples");
 
   /** Says that it is done, or is not to be done. */
   private static final String PROPERTY = "uloop.tuned-jvm";
 
-  private static final List<String> OPTIONS =
-      List.of(
-          "-D" + PROPERTY + "=true",
-          "-XX:+IgnoreUnrecognizedVMOptions", // another JVM may not have them
+  private static final String PLAIN_VALUE = "plain";
+
+  /** For data that are not enciphered. */
+  static final List<String> PLAIN =
+      options(PLAIN_VALUE, "-XX:TieredStopAtLevel=1", "-XX:CompileThresholdScaling=0.5");
+
+  /** For data that are enciphered, or may be. */
+  static final List<String> CIPHERS =
+      options(
+          "ciphers",
           "-XX:-C1ProfileCalls",
           "-XX:-C1ProfileVirtualCalls",
           "-XX:-C1ProfileInlinedCalls",
           "-XX:-C1ProfileBranches",
           "-XX:-C1ProfileCheckcasts",
-          // The collector would let it grow as long as that is quickest, to a quarter of a
-          // gigabyte.
-          "-XX:MaxNewSize=32m",
           // Ten times the defaults.
           "-XX:Tier4InvocationThreshold=50000",
           "-XX:Tier4MinInvocationThreshold=6000",
@@ -87,18 +87,25 @@ final class TunedJvm {
   private static final List<String> OWN_CHOICE_VARIABLES =
       List.of("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS");
 
-  // <fcntl.h>
-  private static final int F_SETFD = 2;
-  private static final int FD_CLOEXEC = 1;
+  private static final List<String> SPEAK_OF_CIPHERS = List.of("https:", "s3:", "tls", "--plugins");
 
   /** JDK 24 and later warn of native code that a jar's manifest has not enabled (JEP 472). */
   private static final boolean WARNS_OF_NATIVE_CODE = Runtime.version().feature() >= 24;
 
-  private static final String JNA_PATH = "jna.platform.library.path";
-
-  private static final Path PROC = Path.of("/proc/self");
+  /** What can replace a JVM for plain data; null in any other. */
+  private static @Nullable Reexec plain;
 
   private TunedJvm() {}
+
+  private static List<String> options(String value, String... more) {
+    List<String> options = new ArrayList<>();
+    options.add("-D" + PROPERTY + "=" + value);
+    options.add("-XX:+IgnoreUnrecognizedVMOptions"); // another JVM may not have them
+    // The collector would let it grow as long as that is quickest, to a quarter of a gigabyte.
+    options.add("-XX:MaxNewSize=32m");
+    options.addAll(List.of(more));
+    return List.copyOf(options);
+  }
 
   /**
    * Starts the program anew with the options, or returns, if it has them or is not to have them.
@@ -108,27 +115,48 @@ final class TunedJvm {
    * @param args what it was given
    */
   static void enter(Class<?> main, String[] args) {
-    if (System.getProperty(PROPERTY) != null || ownChoice(System.getenv())) {
+    String said = System.getProperty(PROPERTY);
+    if (ownChoice(System.getenv()) || (said != null && !said.equals(PLAIN_VALUE))) {
       return;
     }
     try {
-      // Not an emulator or a loader, whose command line would be another.
-      Path program = PROC.resolve("exe").toRealPath();
-      Path java = Path.of(System.getProperty("java.home"), "bin", "java").toRealPath();
-      if (!program.equals(java) || !isProgram(main)) {
-        return;
-      }
-      List<byte[]> commandLine = split(Files.readAllBytes(PROC.resolve("cmdline")));
-      if (takesOptions(texts(commandLine), main.getName(), args)) {
-        List<byte[]> tuned = new ArrayList<>(commandLine.subList(0, 1));
-        for (String option : OPTIONS) {
-          tuned.add(option.getBytes(StandardCharsets.US_ASCII));
-        }
-        tuned.addAll(commandLine.subList(1, commandLine.size()));
-        exec(program, tuned);
+      Reexec process = Reexec.ofThisProcess();
+      if (said != null) {
+        plain = process;
+      } else if (isProgram(main) && takesOptions(process.commandLine(), main.getName(), args)) {
+        process.replace(0, seemsPlain(args) ? PLAIN : CIPHERS);
       }
     } catch (IOException | RuntimeException | LinkageError e) {
-      System.getLogger("io.uloop.examples").log(Level.DEBUG, "the JVM stays as it is", e);
+      LOG.log(Level.DEBUG, "the JVM stays as it is", e);
+    }
+  }
+
+  /**
+   * Whether nothing on the command line speaks of ciphers, or may stand for something that does. An
+   * http URL that is redirected to https, or an https one that is hidden, is met later.
+   */
+  static boolean seemsPlain(String[] args) {
+    return Arrays.stream(args)
+        .map(arg -> arg.toLowerCase(Locale.ROOT))
+        .noneMatch(arg -> arg.startsWith("@") || SPEAK_OF_CIPHERS.stream().anyMatch(arg::contains));
+  }
+
+  /**
+   * Starts the program anew with the options for ciphers, if it has those for plain data; returns
+   * if not, or if it cannot be done. Nothing of it may be in use yet but the source.
+   *
+   * @param why for the log
+   */
+  static void needsCiphers(String why) {
+    Reexec process = plain;
+    if (process == null || !process.commandLine().subList(1, 1 + PLAIN.size()).equals(PLAIN)) {
+      return;
+    }
+    LOG.log(Level.DEBUG, "{0}: the JVM is started anew, for ciphers", why);
+    try {
+      process.replace(PLAIN.size(), CIPHERS);
+    } catch (IOException | RuntimeException | LinkageError e) {
+      LOG.log(Level.DEBUG, "the JVM stays as it is", e);
     }
   }
 
@@ -166,97 +194,5 @@ final class TunedJvm {
       }
     }
     return true;
-  }
-
-  private static List<byte[]> split(byte[] commandLine) {
-    List<byte[]> words = new ArrayList<>();
-    ByteArrayOutputStream word = new ByteArrayOutputStream();
-    for (byte b : commandLine) {
-      if (b != 0) {
-        word.write(b);
-      } else {
-        words.add(word.toByteArray());
-        word.reset();
-      }
-    }
-    return words;
-  }
-
-  /** As the JVM made strings of them for {@code main}. */
-  private static List<String> texts(List<byte[]> words) {
-    Charset encoding = Charset.forName(System.getProperty("sun.jnu.encoding", "UTF-8"));
-    List<String> texts = new ArrayList<>();
-    for (byte[] word : words) {
-      texts.add(new String(word, encoding));
-    }
-    return texts;
-  }
-
-  /** Returns only if it failed. */
-  private static void exec(Path program, List<byte[]> words) throws IOException {
-    // JNA would run ldconfig(8) to learn where libraries are; this one is in the process.
-    boolean unset = System.getProperty(JNA_PATH) == null;
-    if (unset) {
-      System.setProperty(JNA_PATH, "");
-    }
-    NativeLibrary c;
-    try {
-      c = NativeLibrary.getProcess();
-    } finally {
-      if (unset) {
-        System.clearProperty(JNA_PATH);
-      }
-    }
-    closeAtExec(c);
-    long bytes = 0;
-    for (byte[] word : words) {
-      bytes += word.length + 1;
-    }
-    long pointers = (words.size() + 1L) * Native.POINTER_SIZE;
-    try (Memory memory = new Memory(pointers + bytes)) {
-      memory.clear();
-      long text = pointers;
-      for (int i = 0; i < words.size(); i++) {
-        byte[] word = words.get(i);
-        memory.write(text, word, 0, word.length);
-        memory.setPointer((long) i * Native.POINTER_SIZE, memory.share(text));
-        text += word.length + 1;
-      }
-      c.getFunction("execv").invokeInt(new Object[] {program.toString(), (Pointer) memory});
-      throw new IOException(program + ": execve failed: errno " + Native.getLastError());
-    }
-  }
-
-  /**
-   * Has the descriptors that this JVM opened closed when its program is replaced: it does not say
-   * so itself for the jar, its modules and its random numbers. Others that it was given stay.
-   */
-  private static void closeAtExec(NativeLibrary c) throws IOException {
-    Set<String> ours = new HashSet<>(List.of("/dev/random", "/dev/urandom"));
-    ours.add(Path.of(System.getProperty("java.home"), "lib", "modules").toRealPath().toString());
-    for (String entry :
-        List.of(System.getProperty("java.class.path").split(File.pathSeparator, -1))) {
-      if (Files.isRegularFile(Path.of(entry))) {
-        ours.add(Path.of(entry).toRealPath().toString());
-      }
-    }
-    try (DirectoryStream<Path> descriptors = Files.newDirectoryStream(PROC.resolve("fd"))) {
-      for (Path descriptor : descriptors) {
-        int fd = Integer.parseInt(String.valueOf(descriptor.getFileName()));
-        if (fd > 2 && ours.contains(target(descriptor))) {
-          c.getFunction("fcntl").invokeInt(new Object[] {fd, F_SETFD, FD_CLOEXEC});
-        }
-      }
-    } catch (DirectoryIteratorException e) {
-      throw e.getCause();
-    }
-  }
-
-  private static String target(Path link) {
-    try {
-      return Files.readSymbolicLink(link).toString();
-    } catch (IOException e) {
-      return ""; // the directory that is being listed, among others
-    }
   }
 }

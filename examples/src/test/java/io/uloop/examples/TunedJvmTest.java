@@ -76,4 +76,22 @@ class TunedJvmTest {
     assertThat(TunedJvm.ownChoice(Map.of("JAVA_TOOL_OPTIONS", "-Xmx1g"))).isTrue();
     assertThat(TunedJvm.ownChoice(Map.of("_JAVA_OPTIONS", "-Xmx1g"))).isTrue();
   }
+
+  private static boolean plain(String... args) {
+    return TunedJvm.seemsPlain(args);
+  }
+
+  @Test
+  void whatIsNotSaidToBeEncipheredIsPlain() {
+    assertThat(plain("unix:s", "http://a/b")).isTrue();
+    assertThat(plain("unix:s", "--export=", "HTTP://a/b")).isTrue();
+    assertThat(plain("unix:s", "image")).isTrue();
+    assertThat(plain("-o", "http.mirror=http://c/b", "/dev/nbd0", "/dev/sdb")).isTrue();
+    assertThat(plain("unix:s", "https://a/b")).isFalse();
+    assertThat(plain("unix:s", "s3://a/b")).isFalse();
+    assertThat(plain("-o", "http.mirror=HTTPS://c/b", "unix:s", "http://a/b")).isFalse();
+    assertThat(plain("-o", "tls-certificates=d", "tcp:0.0.0.0:10809", "image")).isFalse();
+    assertThat(plain("--plugins=jars", "unix:s", "other://a/b")).isFalse();
+    assertThat(plain("@arguments")).isFalse();
+  }
 }

@@ -173,6 +173,16 @@ public final class HttpBlockSource implements BlockSource {
     }
   }
 
+  /**
+   * Tells whether bytes come through TLS: from the URL's server, from where its redirects have led
+   * by now, or from a mirror.
+   *
+   * @return whether any do
+   */
+  public boolean encrypted() {
+    return origins.anySecure();
+  }
+
   HttpSettings config() {
     return config;
   }

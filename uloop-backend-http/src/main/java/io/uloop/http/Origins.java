@@ -50,6 +50,11 @@ final class Origins {
     return all.size() == 1;
   }
 
+  /** Tells whether one of them is reached through TLS, where its redirects end by now. */
+  boolean anySecure() {
+    return all.stream().anyMatch(origin -> origin.place().url().secure());
+  }
+
   /** Finds out what the image is, as {@link Opening} does. */
   Generation open() throws IOException {
     return new Opening(all, config, watchdog).run();

@@ -368,4 +368,24 @@ final class HttpAccessTest {
       }
     }
   }
+
+  @Test
+  void encrypted_tellsWhereRedirectsLead() throws Exception {
+    try (LyingOrigin tls = LyingOrigin.servingTls(IMAGE, server.context(client), false)) {
+      String ca = server.certificate().toString();
+      try (BlockSource plain = open(origin.uri());
+          BlockSource direct = open(tls.uri(), "http.ca-file", ca);
+          BlockSource mirrored =
+              open(origin.uri(), "http.ca-file", ca, "http.mirror", tls.uri().toString())) {
+        assertThat(((HttpBlockSource) plain).encrypted()).isFalse();
+        assertThat(((HttpBlockSource) direct).encrypted()).isTrue();
+        assertThat(((HttpBlockSource) mirrored).encrypted()).isTrue();
+      }
+      origin.always(LyingOrigin.redirect(302, tls.uri().toString()));
+      try (BlockSource redirected = open(origin.uri(), "http.ca-file", ca)) {
+        assertThat(((HttpBlockSource) redirected).encrypted()).isTrue();
+        readsWhole(redirected);
+      }
+    }
+  }
 }
