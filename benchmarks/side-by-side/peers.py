@@ -74,9 +74,14 @@ class QemuCor(System):
         return ch(["qemu-nbd", "-k", self.sock, "-t", "-e", "16", "--image-opts",
                    f"driver=copy-on-read,file.driver=qcow2,file.file.driver=file,file.file.filename={q}"])
 class Floor(System):   # for cold-seq only: see floor.c
+    program, options = "floor", "4 1048576 262144 1"
     def command(self):
         host, path = self.url.split("//")[1].split("/", 1)
-        return [os.path.join(os.path.dirname(WORK), "floor"), self.sock, os.path.join(self.dir, "c"), host.split(":")[1], "/" + path] + "4 1048576 262144 1".split()
+        return [os.path.join(os.path.dirname(WORK), self.program), self.sock, os.path.join(self.dir, "c"), host.split(":")[1], "/" + path] + self.options.split()
+class FloorRandom4k(Floor):   # for cold-rand4k-* only: see floor-random.c
+    program, options = "floor-random", "32 4096"
+class FloorRandom64k(Floor):
+    program, options = "floor-random", "32 65536"
 class Uloop(System):
     def command(self):
         return [JAVA] + os.environ.get("ULOOP_JAVA_OPTS", "").split() + ["-jar", ULOOP, "-b", os.path.join(self.dir, "b"), "-c", os.path.join(self.dir, "c")] + os.environ.get("ULOOP_OPTS", "").split() + ["unix:" + self.sock, self.url]
@@ -85,7 +90,8 @@ class Uloop(System):
         return {"present_mib": sum(bin(x).count("1") for x in bits) * 4096 >> 20}
 
 SYSTEMS = {"nbdkit-curl-cache": NbdkitCurl, "nbdkit-curl-cache-readahead": NbdkitReadahead, "nbdkit-file": NbdkitFile,
-           "qemu-file": QemuFile, "qemu-copy-on-read": QemuCor, "uloop": Uloop, "floor": Floor}
+           "qemu-file": QemuFile, "qemu-copy-on-read": QemuCor, "uloop": Uloop, "floor": Floor,
+           "floor-random-4k": FloorRandom4k, "floor-random-64k": FloorRandom64k}
 
 def run(cmd, timeout=300):
     t = time.time(); p = subprocess.run(cmd, capture_output=True, text=True, timeout=timeout)

@@ -14,7 +14,7 @@ for (w, rtt), by in rows.items():
     for s, v in by.items():
         err = next((x[4] for x in v if x[4]), "")
         print(f"  {s:32s} {med[s]:10.4g}   cpu {statistics.median(x[1] for x in v):6.2f} s   anon {max(x[2] for x in v):4d} MiB   ready {statistics.median(x[3] for x in v):.2f} s  {err}")
-    others = {s: m for s, m in med.items() if s not in ("uloop", "floor") and not (w.startswith("cold") and s.endswith("-file"))}
+    others = {s: m for s, m in med.items() if s != "uloop" and not s.startswith("floor") and not (w.startswith("cold") and s.endswith("-file"))}
     if "uloop" in med and others:
         best = max(others, key=others.get)
         print(f"  -> uloop / {best} = {med['uloop'] / max(others[best], 1e-9):.2f}")
