@@ -78,6 +78,8 @@ class Floor(System):   # for cold-seq only: see floor.c
     def command(self):
         host, path = self.url.split("//")[1].split("/", 1)
         return [os.path.join(os.path.dirname(WORK), self.program), self.sock, os.path.join(self.dir, "c"), host.split(":")[1], "/" + path] + self.options.split()
+class Floor32(Floor):   # with as many connections as uloop has, for an origin that is not near
+    options = "32 1048576 262144 1"
 class FloorRandom4k(Floor):   # for cold-rand4k-* only: see floor-random.c
     program, options = "floor-random", "32 4096"
 class FloorRandom64k(Floor):
@@ -90,7 +92,7 @@ class Uloop(System):
         return {"present_mib": sum(bin(x).count("1") for x in bits) * 4096 >> 20}
 
 SYSTEMS = {"nbdkit-curl-cache": NbdkitCurl, "nbdkit-curl-cache-readahead": NbdkitReadahead, "nbdkit-file": NbdkitFile,
-           "qemu-file": QemuFile, "qemu-copy-on-read": QemuCor, "uloop": Uloop, "floor": Floor,
+           "qemu-file": QemuFile, "qemu-copy-on-read": QemuCor, "uloop": Uloop, "floor": Floor, "floor-32": Floor32,
            "floor-random-4k": FloorRandom4k, "floor-random-64k": FloorRandom64k}
 
 def run(cmd, timeout=300):
