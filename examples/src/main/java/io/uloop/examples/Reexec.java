@@ -18,21 +18,36 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.concurrent.locks.LockSupport;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Replaces the process's program by the same one with another command line.
  *
  * <p>It stays the process it was, with its number, parent, working directory, environment, standard
  * streams, limits, and whatever else it was started with (descriptors of socket activation, a lock
- * that a shell holds for it). What the JVM and the program have opened themselves is closed.
+ * that a shell holds for it). What the JVM and the program have opened themselves is closed; what
+ * is open of the jar or the JVM's own files counts as that, whoever opened it. A parent death
+ * signal (PR_SET_PDEATHSIG(2const)) is lost, as it belongs to the process's first thread, which is
+ * none of the JVM's.
  *
- * <p><b>Source:</b> execve(2), proc_pid_cmdline(5), fcntl(2).
+ * <p><b>Signals:</b> a JVM takes one at once and acts on it later, in another thread, which ends
+ * with all others when the program is replaced. So those that stop it are left to the kernel first,
+ * which ends the process, and those that were taken before are given time.
+ *
+ * <p><b>Source:</b> execve(2), proc_pid_cmdline(5), fcntl(2), sigaction(2), signal(7).
  */
 final class Reexec {
 
   // <fcntl.h>
   private static final int F_SETFD = 2;
   private static final int FD_CLOEXEC = 1;
+
+  // <signal.h>: SIGHUP, SIGINT, SIGTERM
+  private static final int[] STOPS = {1, 2, 15};
+  private static final long SIG_IGN = 1;
+  // More than struct sigaction has anywhere; its first field is the handler, SIG_DFL is 0.
+  private static final int SIGACTION_BYTES = 256;
 
   private static final int LAST_STANDARD_STREAM = 2;
 
@@ -83,15 +98,56 @@ final class Reexec {
    *
    * @param left how many words after the first are left out
    * @param put what is put in their place
-   * @throws IOException if it cannot be done; all is as it was
+   * @param signalNanos how long signals are given that the JVM has taken already
+   * @throws IOException if it cannot be done; the program can go on
    */
-  void replace(int left, List<String> put) throws IOException {
+  void replace(int left, List<String> put, long signalNanos) throws IOException {
     List<byte[]> words = new ArrayList<>(commandLine.subList(0, 1));
     for (String word : put) {
       words.add(word.getBytes(StandardCharsets.US_ASCII));
     }
     words.addAll(commandLine.subList(1 + left, commandLine.size()));
     NativeLibrary c = libc();
+    Memory[] handlers = leaveStopsToKernel(c);
+    try {
+      for (long until = System.nanoTime() + signalNanos, wait;
+          (wait = until - System.nanoTime()) > 0; ) {
+        LockSupport.parkNanos(wait);
+      }
+      execute(c, words);
+    } finally {
+      for (int i = 0; i < STOPS.length; i++) {
+        sigaction(c, STOPS[i], handlers[i], null);
+      }
+    }
+  }
+
+  /** Gives what the JVM did with the signals. */
+  private static Memory[] leaveStopsToKernel(NativeLibrary c) {
+    Memory[] before = new Memory[STOPS.length];
+    Memory byDefault = cleared(SIGACTION_BYTES);
+    for (int i = 0; i < STOPS.length; i++) {
+      before[i] = cleared(SIGACTION_BYTES);
+      sigaction(c, STOPS[i], null, before[i]);
+      if (before[i].getLong(0) != SIG_IGN) {
+        sigaction(c, STOPS[i], byDefault, null);
+      }
+    }
+    return before;
+  }
+
+  private static void sigaction(
+      NativeLibrary c, int signal, @Nullable Memory set, @Nullable Memory was) {
+    c.getFunction("sigaction").invokeInt(new Object[] {signal, set, was});
+  }
+
+  private static Memory cleared(long bytes) {
+    Memory memory = new Memory(bytes);
+    memory.clear();
+    return memory;
+  }
+
+  private void execute(NativeLibrary c, List<byte[]> words) throws IOException {
     for (int descriptor : descriptors()) {
       if (descriptor > LAST_STANDARD_STREAM && !inherited.contains(descriptor)) {
         c.getFunction("fcntl").invokeInt(new Object[] {descriptor, F_SETFD, FD_CLOEXEC});
@@ -102,8 +158,7 @@ final class Reexec {
       bytes += word.length + 1;
     }
     long pointers = (words.size() + 1L) * Native.POINTER_SIZE;
-    try (Memory memory = new Memory(pointers + bytes)) {
-      memory.clear();
+    try (Memory memory = cleared(pointers + bytes)) {
       long text = pointers;
       for (int i = 0; i < words.size(); i++) {
         byte[] word = words.get(i);

@@ -3,11 +3,14 @@ package io.uloop.examples;
 
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
+import java.util.Collections;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,8 +43,6 @@ import org.jspecify.annotations.Nullable;
  * <p><b>Source:</b> the java command's manual for the options.
  */
 final class TunedJvm {
-
-  private static final System.Logger LOG = System.getLogger("io.uloop.examples");
 
   /** Says that it is done, or is not to be done. */
   private static final String PROPERTY = "uloop.tuned-jvm";
@@ -87,7 +88,16 @@ final class TunedJvm {
   private static final List<String> OWN_CHOICE_VARIABLES =
       List.of("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS");
 
-  private static final List<String> SPEAK_OF_CIPHERS = List.of("https:", "s3:", "tls", "--plugins");
+  private static final List<String> SPEAK_OF_CIPHERS =
+      List.of("https:", "s3:", "tls", "ca-file", "client-cert", "--plugins");
+
+  // <sys/stat.h>
+  private static final int S_IFMT = 0xf000;
+  private static final int S_IFIFO = 0x1000;
+  private static final int S_IFCHR = 0x2000;
+
+  /** By then somebody may want to stop it: it has waited for a server. */
+  private static final long SIGNAL_NANOS = TimeUnit.MILLISECONDS.toNanos(30);
 
   /** JDK 24 and later warn of native code that a jar's manifest has not enabled (JEP 472). */
   private static final boolean WARNS_OF_NATIVE_CODE = Runtime.version().feature() >= 24;
@@ -124,21 +134,38 @@ final class TunedJvm {
       if (said != null) {
         plain = process;
       } else if (isProgram(main) && takesOptions(process.commandLine(), main.getName(), args)) {
-        process.replace(0, seemsPlain(args) ? PLAIN : CIPHERS);
+        process.replace(0, seemsPlain(args) ? PLAIN : CIPHERS, 0);
       }
     } catch (IOException | RuntimeException | LinkageError e) {
-      LOG.log(Level.DEBUG, "the JVM stays as it is", e);
+      stays(e);
     }
   }
 
   /**
-   * Whether nothing on the command line speaks of ciphers, or may stand for something that does. An
-   * http URL that is redirected to https, or an https one that is hidden, is met later.
+   * Whether nothing on the command line speaks of ciphers, or may stand for something that does, or
+   * can be read only once and not again by a second JVM. An http URL that is redirected to https,
+   * or an https one that is hidden, is met later.
    */
   static boolean seemsPlain(String[] args) {
-    return Arrays.stream(args)
-        .map(arg -> arg.toLowerCase(Locale.ROOT))
-        .noneMatch(arg -> arg.startsWith("@") || SPEAK_OF_CIPHERS.stream().anyMatch(arg::contains));
+    for (String arg : args) {
+      String word = arg.toLowerCase(Locale.ROOT);
+      if (word.startsWith("@")
+          || SPEAK_OF_CIPHERS.stream().anyMatch(word::contains)
+          || isStream(arg.substring(arg.lastIndexOf('=') + 1))) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Whether a word is the path of a pipe or a terminal. */
+  private static boolean isStream(String word) {
+    try {
+      int type = (int) Files.getAttribute(Path.of(word), "unix:mode") & S_IFMT;
+      return type == S_IFIFO || type == S_IFCHR;
+    } catch (IOException | RuntimeException e) {
+      return false; // no path of anything
+    }
   }
 
   /**
@@ -149,15 +176,24 @@ final class TunedJvm {
    */
   static void needsCiphers(String why) {
     Reexec process = plain;
-    if (process == null || !process.commandLine().subList(1, 1 + PLAIN.size()).equals(PLAIN)) {
+    if (process == null || Collections.indexOfSubList(process.commandLine(), PLAIN) != 1) {
       return;
     }
-    LOG.log(Level.DEBUG, "{0}: the JVM is started anew, for ciphers", why);
+    log().log(Level.DEBUG, "{0}: the JVM is started anew, for ciphers", why);
     try {
-      process.replace(PLAIN.size(), CIPHERS);
+      process.replace(PLAIN.size(), CIPHERS, SIGNAL_NANOS);
     } catch (IOException | RuntimeException | LinkageError e) {
-      LOG.log(Level.DEBUG, "the JVM stays as it is", e);
+      stays(e);
     }
+  }
+
+  private static void stays(Throwable why) {
+    log().log(Level.DEBUG, "the JVM stays as it is", why);
+  }
+
+  /** Not a constant, as nothing is to be loaded or opened before the process is looked at. */
+  private static System.Logger log() {
+    return System.getLogger("io.uloop.examples");
   }
 
   /** Whether a class's {@code main} is what this thread began with, and nobody's part. */

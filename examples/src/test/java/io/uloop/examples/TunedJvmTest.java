@@ -92,6 +92,14 @@ class TunedJvmTest {
     assertThat(plain("-o", "http.mirror=HTTPS://c/b", "unix:s", "http://a/b")).isFalse();
     assertThat(plain("-o", "tls-certificates=d", "tcp:0.0.0.0:10809", "image")).isFalse();
     assertThat(plain("--plugins=jars", "unix:s", "other://a/b")).isFalse();
+    assertThat(plain("-o", "http.ca-file=ca.pem", "unix:s", "http://a/b")).isFalse();
     assertThat(plain("@arguments")).isFalse();
+  }
+
+  @Test
+  void whatCanBeReadOnlyOnceIsReadOnce() {
+    assertThat(plain("-o", "http.user-file=/etc/passwd", "unix:s", "http://a/b")).isTrue();
+    assertThat(plain("-o", "http.user-file=/nowhere", "unix:s", "http://a/b")).isTrue();
+    assertThat(plain("-o", "http.user-file=/dev/tty", "unix:s", "http://a/b")).isFalse();
   }
 }
