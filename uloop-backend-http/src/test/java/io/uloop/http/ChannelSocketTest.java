@@ -11,7 +11,6 @@ import java.io.OutputStream;
 import java.net.ConnectException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
-import java.net.ServerSocket;
 import java.net.Socket;
 import java.net.SocketException;
 import java.net.SocketTimeoutException;
@@ -27,8 +26,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import jdk.net.ExtendedSocketOptions;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout.ThreadMode;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -36,24 +33,13 @@ import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.io.TempDir;
 
 @org.junit.jupiter.api.Timeout(value = 60, threadMode = ThreadMode.SEPARATE_THREAD)
-class ChannelSocketTest {
+class ChannelSocketTest extends LoopbackServer {
 
   private static final int EXCHANGES = 10;
   // More than the buffers of both ends hold.
   private static final int MANY_BYTES = 16 << 20;
 
   @TempDir private Path directory;
-  private ServerSocket server;
-
-  @BeforeEach
-  void listen() throws IOException {
-    server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-  }
-
-  @AfterEach
-  void closeServer() throws IOException {
-    server.close();
-  }
 
   private ChannelSocket connected() throws IOException {
     ChannelSocket socket = ChannelSocket.tcp();

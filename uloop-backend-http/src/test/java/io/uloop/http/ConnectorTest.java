@@ -27,8 +27,6 @@ import org.apache.hc.core5.http.HttpHost;
 import org.apache.hc.core5.http.io.SocketConfig;
 import org.apache.hc.core5.http.protocol.HttpCoreContext;
 import org.apache.hc.core5.util.Timeout;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout.ThreadMode;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -36,19 +34,7 @@ import org.junit.jupiter.api.condition.OS;
 
 /** Which sockets a pool gets, and what becomes of them when nobody wants them any more. */
 @org.junit.jupiter.api.Timeout(value = 60, threadMode = ThreadMode.SEPARATE_THREAD)
-class ConnectorTest {
-
-  private ServerSocket server;
-
-  @BeforeEach
-  void listen() throws IOException {
-    server = new ServerSocket(0, 1, InetAddress.getLoopbackAddress());
-  }
-
-  @AfterEach
-  void closeServer() throws IOException {
-    server.close();
-  }
+class ConnectorTest extends LoopbackServer {
 
   private static void connect(
       Attempt attempt, ManagedHttpClientConnection connection, HttpHost host, DnsResolver names)
