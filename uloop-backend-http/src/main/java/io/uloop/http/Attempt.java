@@ -2,27 +2,29 @@
 package io.uloop.http;
 
 import java.io.IOException;
-import java.net.Socket;
-import org.apache.hc.client5.http.io.ConnectionEndpoint;
-import org.apache.hc.core5.io.CloseMode;
-import org.apache.hc.core5.io.Closer;
 import org.jspecify.annotations.Nullable;
 
 /**
  * One request under way, as those see it who may end it from outside: the {@link Watchdog} and
  * {@link RangeRead#cancel}.
  *
- * <p>Ending it closes its connection, which wakes the thread that is blocked in it.
+ * <p>Its thread waits for a connection of the pool, then for the server to take it, then for what
+ * comes over it; each time it says here how that wait is ended.
  *
- * <p><b>Threads:</b> {@link #attach} and {@link #detach} belong to the thread that runs the
- * request, and so does {@link #opened}; the rest is for any thread. Lock: this; nothing is called
- * under it that waits for others, as an immediate close only closes the descriptor and waits until
- * the thread that is in the socket has been woken.
+ * <p><b>Threads:</b> {@link #enter} and {@link #leave} belong to the thread that runs the request,
+ * the rest is for any. Lock: this; nothing is called under it that waits for others, as an
+ * immediate close only closes the descriptor and waits until the thread that is in the socket has
+ * been woken.
  */
 final class Attempt {
 
-  private @Nullable ConnectionEndpoint endpoint;
-  private @Nullable Socket socket;
+  /** Ends a wait, from any thread; called at most once. */
+  @FunctionalInterface
+  interface Ending {
+    void end();
+  }
+
+  private @Nullable Ending ending;
   private @Nullable String aborted;
   private boolean outOfTime;
   private long limitNanos;
@@ -56,33 +58,22 @@ final class Attempt {
     }
   }
 
-  /** Says on which connection the request runs now. */
-  synchronized void attach(ConnectionEndpoint connection) throws IOException {
-    if (aborted != null) {
-      connection.close(CloseMode.IMMEDIATE);
-      throw new IOException(aborted);
-    }
-    endpoint = connection;
-  }
-
   /**
-   * Says that a socket was made for the connection. HttpClient looks up names and goes from address
-   * to address also when its connection was closed meanwhile, and then forgets the socket.
+   * Says how what begins now is ended.
    *
-   * @throws IOException if the request was ended before; the socket is closed
+   * @throws IOException if the request was ended before; so is this then
    */
-  synchronized void opened(Socket made) throws IOException {
+  synchronized void enter(Ending how) throws IOException {
     if (aborted != null) {
-      made.close();
+      how.end();
       throw new IOException(aborted);
     }
-    socket = made;
+    ending = how;
   }
 
   /** Says that the connection is used no more, so that it is safe from {@link #abort}. */
-  synchronized void detach() {
-    endpoint = null;
-    socket = null;
+  synchronized void leave() {
+    ending = null;
   }
 
   /** Ends the request; the first reason stays, but for time. */
@@ -90,10 +81,11 @@ final class Attempt {
     if (aborted == null || outOfTime) {
       outOfTime = false;
       aborted = reason;
-      if (endpoint != null) {
-        endpoint.close(CloseMode.IMMEDIATE);
+      Ending now = ending;
+      ending = null;
+      if (now != null) {
+        now.end();
       }
-      Closer.closeQuietly(socket);
     }
   }
 

@@ -16,6 +16,7 @@ import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManagerBuil
 import org.apache.hc.client5.http.io.HttpClientConnectionOperator;
 import org.apache.hc.client5.http.ssl.TlsSocketStrategy;
 import org.apache.hc.core5.http.HttpHost;
+import org.apache.hc.core5.io.Closer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -80,7 +81,9 @@ final class Connector extends PoolingHttpClientConnectionManagerBuilder {
     } else {
       socket = hasSocksProxy(connecting.host()) ? new Socket() : ChannelSocket.tcp();
     }
-    connecting.attempt().opened(socket);
+    // HttpClient goes on from address to address also when its connection was closed meanwhile, and
+    // then forgets the socket.
+    connecting.attempt().enter(() -> Closer.closeQuietly(socket));
     return socket;
   }
 

@@ -7,10 +7,10 @@ import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.net.SocketTimeoutException;
 import java.security.GeneralSecurityException;
+import java.util.concurrent.CancellationException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
-import java.util.concurrent.atomic.AtomicInteger;
 import javax.net.ssl.SSLException;
 import javax.net.ssl.SSLHandshakeException;
 import javax.net.ssl.SSLPeerUnverifiedException;
@@ -48,7 +48,12 @@ import org.jspecify.annotations.Nullable;
  * each of which this source must do otherwise or not at all, and costs classes at start and work
  * per request.
  *
- * <p><b>Threads:</b> any.
+ * <p>A connection in use belongs to the thread that runs the {@link Attempt}; others end it through
+ * that. HttpClient's pool does not bear to be closed under its users (they meet connections that
+ * are null, and where one is just being made it is left open): so the last of them closes it.
+ *
+ * <p><b>Threads:</b> any. Lock: this, for how many use the pool and whether it is to be closed;
+ * nothing is called under it.
  */
 final class Transport implements Closeable {
 
@@ -78,8 +83,8 @@ final class Transport implements Closeable {
   private final HttpRequestExecutor executor = new HttpRequestExecutor();
   private final long connectMillis;
   private final long answerMillis;
-  private final AtomicInteger leased = new AtomicInteger();
-  private volatile boolean closed;
+  private int users;
+  private boolean closed;
 
   /** A connection taken from the pool; knows whether it was given back. */
   static final class Lease {
@@ -102,7 +107,7 @@ final class Transport implements Closeable {
       try {
         endpoint.setSocketTimeout(Timeout.ofMilliseconds(millis));
       } catch (IllegalStateException e) {
-        // Closed by another thread just now; whoever uses it next is told.
+        // Ended by another thread just now; whoever uses it next is told.
         return;
       }
     }
@@ -149,7 +154,7 @@ final class Transport implements Closeable {
    * @param place where to
    * @param method GET or HEAD
    * @param range the value of the Range header, if one is wanted
-   * @param attempt told the connection, so that the request can be ended from outside
+   * @param attempt through which the request can be ended from outside
    * @return the exchange; the caller ends it
    * @throws AttemptFailure if there is no answer
    * @throws InterruptedIOException if the thread was interrupted while it waited for a connection
@@ -224,6 +229,8 @@ final class Transport implements Closeable {
         "",
         request,
         (sent, connection, within) -> {
+          // The connection, not the endpoint, which would forget it at once.
+          lease.attempt.enter(() -> connection.close(CloseMode.IMMEDIATE));
           // Nobody else is told which connection the pool gave.
           lease.plain =
               connection instanceof ManagedHttpClientConnection c
@@ -282,32 +289,72 @@ final class Transport implements Closeable {
   }
 
   private Lease lease(Place place, Attempt attempt) throws AttemptFailure, InterruptedIOException {
-    LeaseRequest request = null;
-    Lease lease;
+    enter();
+    Lease lease = null;
     try {
-      request = pool.lease("", place.route(), Timeout.ofMilliseconds(answerMillis), null);
-      lease = new Lease(request.get(Timeout.ofMilliseconds(answerMillis)), attempt);
-    } catch (InterruptedException e) {
-      if (request != null) {
-        request.cancel();
+      LeaseRequest request =
+          pool.lease("", place.route(), Timeout.ofMilliseconds(answerMillis), null);
+      lease = new Lease(await(request, attempt), attempt);
+      return lease;
+    } finally {
+      if (lease == null) {
+        attempt.leave();
+        leave();
       }
+    }
+  }
+
+  private ConnectionEndpoint await(LeaseRequest request, Attempt attempt)
+      throws AttemptFailure, InterruptedIOException {
+    try {
+      attempt.enter(request::cancel);
+      return request.get(Timeout.ofMilliseconds(answerMillis));
+    } catch (InterruptedException e) {
+      abandon(request);
       Thread.currentThread().interrupt();
       throw new InterruptedIOException("interrupted while waiting for a connection");
     } catch (TimeoutException e) {
       throw new AttemptFailure(Kind.UNREACHABLE, "no connection became free", e);
     } catch (ExecutionException e) {
       throw new AttemptFailure(Kind.UNREACHABLE, "no connection: " + e.getMessage(), e);
-    } catch (IllegalStateException e) {
-      throw new AttemptFailure(Kind.UNREACHABLE, "closed", e);
+    } catch (IOException | CancellationException e) {
+      abandon(request);
+      String aborted = attempt.aborted();
+      throw new AttemptFailure(Kind.UNREACHABLE, aborted != null ? aborted : "cancelled", e);
     }
-    leased.incrementAndGet();
-    try {
-      attempt.attach(lease.endpoint);
-    } catch (IOException e) {
-      drop(lease);
-      throw new AttemptFailure(Kind.UNREACHABLE, Text.ofFailure(e), e);
+  }
+
+  /** Gives a connection back that has come all the same, which HttpClient leaves to the caller. */
+  private void abandon(LeaseRequest request) {
+    if (!request.cancel()) {
+      try {
+        pool.release(request.get(Timeout.ZERO_MILLISECONDS), null, KEEP_ALIVE);
+      } catch (InterruptedException
+          | ExecutionException
+          | TimeoutException
+          | CancellationException e) {
+        // None has come.
+        return;
+      }
     }
-    return lease;
+  }
+
+  private synchronized void enter() throws AttemptFailure {
+    if (closed) {
+      throw new AttemptFailure(Kind.UNREACHABLE, "closed");
+    }
+    users++;
+  }
+
+  private void leave() {
+    boolean last;
+    synchronized (this) {
+      users--;
+      last = closed && users == 0;
+    }
+    if (last) {
+      pool.close(CloseMode.IMMEDIATE);
+    }
   }
 
   private static BasicClassicHttpRequest request(
@@ -346,16 +393,12 @@ final class Transport implements Closeable {
     if (!lease.ended) {
       lease.ended = true;
       // Before the pool may lend the connection to somebody else, whom an abort must not hit.
-      lease.attempt.detach();
+      lease.attempt.leave();
       try {
         pool.release(lease.endpoint, null, keepAlive);
-      } catch (IllegalStateException e) {
-        // The pool was closed just now, with all its connections: it knows this one no more.
-        if (!closed) {
-          throw e;
-        }
+      } finally {
+        leave();
       }
-      leased.decrementAndGet();
     }
   }
 
@@ -391,14 +434,23 @@ final class Transport implements Closeable {
     return pool.getTotalStats().getAvailable() > 0;
   }
 
-  /** Counts the connections in use. */
-  int leased() {
-    return leased.get();
+  /** Counts the requests that have a connection or wait for one. */
+  synchronized int leased() {
+    return users;
   }
 
+  /** Takes no more requests, and closes all connections once those under way have ended. */
   @Override
   public void close() {
-    closed = true;
-    pool.close(CloseMode.IMMEDIATE);
+    boolean unused;
+    synchronized (this) {
+      unused = !closed && users == 0;
+      closed = true;
+    }
+    if (unused) {
+      pool.close(CloseMode.IMMEDIATE);
+    } else {
+      closeIdle();
+    }
   }
 }

@@ -10,7 +10,8 @@ import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Ends requests that outlive their limit, whatever they are blocked in, and idle connections.
+ * Ends requests that outlive their limit, whatever they are blocked in, or the source; and idle
+ * connections.
  *
  * <p>Socket timeouts do not bound a request: a server that sends one byte of a header now and then
  * resets them for ever. One thread per source looks at the requests under way ten times a second;
@@ -22,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  */
 final class Watchdog implements Closeable {
 
+  private static final String CLOSED = "closed";
   private static final long TICK_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
   private static final long IDLE_TICK_NANOS = TimeUnit.SECONDS.toNanos(5);
 
@@ -46,9 +48,12 @@ final class Watchdog implements Closeable {
     this.idle = idle;
   }
 
+  /** Takes a request under its eyes; after {@link #close} it is ended at once. */
   void add(Attempt attempt) {
+    boolean late;
     lock.lock();
     try {
+      late = closed;
       underWay.add(attempt);
       if (thread == null && !closed) {
         Thread started = new Thread(this::run, name);
@@ -61,6 +66,9 @@ final class Watchdog implements Closeable {
       }
     } finally {
       lock.unlock();
+    }
+    if (late) {
+      attempt.abort(CLOSED);
     }
   }
 
@@ -117,15 +125,20 @@ final class Watchdog implements Closeable {
     }
   }
 
-  /** Ends the thread soon, without waiting for it. */
+  /** Ends all requests, and the thread soon, without waiting for it. */
   @Override
   public void close() {
+    Attempt[] attempts;
     lock.lock();
     try {
       closed = true;
+      attempts = underWay.toArray(Attempt[]::new);
       wake.signal();
     } finally {
       lock.unlock();
+    }
+    for (Attempt attempt : attempts) {
+      attempt.abort(CLOSED);
     }
   }
 }

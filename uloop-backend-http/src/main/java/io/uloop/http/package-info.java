@@ -34,20 +34,21 @@
  *       ends it. {@code Transport} counts those not given back.
  *   <li>A buffer belongs to the transfer that took it from a {@code BufferPool}; the direct ones
  *       are those of all sources.
- *   <li>{@code Attempt} lets others end a request: the {@code Watchdog} (time), {@code
- *       RangeRead.cancel} (nobody waits any more), {@code Hedge} (the other was faster). Closing
- *       the source closes all connections.
+ *   <li>{@code Attempt} lets others end a request: the {@code Watchdog} (time, and a close of the
+ *       source), {@code RangeRead.cancel} (nobody waits any more), {@code Hedge} (the other was
+ *       faster). The connection is closed under its user, but stays his; the last user of a source
+ *       that is closed closes the pool.
  * </ul>
  *
  * <h2>Locks</h2>
  *
- * {@code Attempt}, {@code BufferPool}, {@code Hedging} (their own monitors), {@code Watchdog.lock},
- * {@code Circuit.lock}: leaves, held for a few instructions, never while another is taken, never
- * during I/O (closing a socket aside, which waits until the thread in it is awake). {@code
- * Access.lock} is held while new credentials are asked for, {@code S3Signer.renewing} (alone or
- * under it) while S3 keys are, {@code Origins.probing} while a mirror is asked for the first time;
- * under the latter, leaves are taken. Nothing of the caller's runs under a lock but its {@code
- * CredentialSource}.
+ * {@code Attempt}, {@code BufferPool}, {@code Hedging}, {@code Transport} (their own monitors),
+ * {@code Watchdog.lock}, {@code Circuit.lock}: leaves, held for a few instructions, never while
+ * another is taken, never during I/O (closing a socket aside, which waits until the thread in it is
+ * awake). {@code Access.lock} is held while new credentials are asked for, {@code
+ * S3Signer.renewing} (alone or under it) while S3 keys are, {@code Origins.probing} while a mirror
+ * is asked for the first time; under the latter, leaves are taken. Nothing of the caller's runs
+ * under a lock but its {@code CredentialSource}.
  *
  * <h2>Guarantees</h2>
  *

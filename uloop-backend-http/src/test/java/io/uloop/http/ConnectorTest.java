@@ -138,19 +138,6 @@ class ConnectorTest extends LoopbackServer {
     }
   }
 
-  @Test
-  void attemptEnded_closesTheSocketThatWasMadeForIt() throws IOException {
-    Attempt attempt = attempt();
-    try (ChannelSocket before = ChannelSocket.tcp();
-        ChannelSocket after = ChannelSocket.tcp()) {
-      attempt.opened(before);
-      attempt.abort("enough");
-      assertThat(before.isClosed()).isTrue();
-      assertThatThrownBy(() -> attempt.opened(after)).hasMessage("enough");
-      assertThat(after.isClosed()).isTrue();
-    }
-  }
-
   /** Connects where a SOCKS proxy is to be used, and gives the first byte that the proxy got. */
   private int firstByteAtTheProxy() throws Exception {
     AtomicReference<Integer> version = new AtomicReference<>();
