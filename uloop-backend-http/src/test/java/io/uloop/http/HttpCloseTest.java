@@ -120,7 +120,7 @@ class HttpCloseTest {
     for (Future<?> read : reads) {
       read.get(20, SECONDS);
     }
-    awaitNoConnection();
+    assertThat(source.transport().leased()).isZero();
   }
 
   @Test
