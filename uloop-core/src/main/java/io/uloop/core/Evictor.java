@@ -71,8 +71,8 @@ final class Evictor {
   /** What is being stored just now, and so perhaps not yet allocated. */
   private final AtomicLong landing = new AtomicLong();
 
-  /** Whether something did not fit since the last eviction. */
-  private volatile boolean refused;
+  /** The most bytes that did not fit since the last eviction; 0 if all did. */
+  private final AtomicLong refused = new AtomicLong();
 
   private long hand;
 
@@ -129,7 +129,7 @@ final class Evictor {
     }
     allocated.addAndGet(-bytes);
     landing.addAndGet(-bytes);
-    refused = true;
+    refused.accumulateAndGet(bytes, Math::max);
     return false;
   }
 
@@ -174,12 +174,12 @@ final class Evictor {
   }
 
   boolean wanted() {
-    return refused || allocated.get() > highMark();
+    return refused.get() > 0 || allocated.get() > highMark();
   }
 
   /**
-   * Evicts down to the low mark, if the high mark is passed. A failure is logged, and tried again
-   * with the next round.
+   * Evicts down to the low mark, if the high mark is passed or something did not fit. A failure is
+   * logged, and tried again with the next round.
    *
    * @param commit makes the cleared bits durable
    */
@@ -187,20 +187,24 @@ final class Evictor {
     if (closed || !wanted()) {
       return;
     }
-    refused = false;
+    long missing = refused.getAndSet(0);
     try {
-      cutBack(commit);
+      cutBack(missing, commit);
     } catch (IOException e) {
-      refused = true;
+      refused.accumulateAndGet(Math.max(missing, 1), Math::max);
       sweepLater();
       LOG.log(failing ? Level.DEBUG : Level.WARNING, "eviction failed: {0}", e.getMessage());
       failing = true;
     }
   }
 
-  private void cutBack(Commit commit) throws IOException {
+  private void cutBack(long missing, Commit commit) throws IOException {
     sweep(commit);
     look();
+    long now = allocated.get();
+    if (now <= highMark() && now + missing <= limitBytes) {
+      return; // the estimate was too high
+    }
     int fruitless = 0;
     while (allocated.get() > lowMark() && fruitless < 2 && !closed) {
       List<long[]> batch = choose(allocated.get() - lowMark());

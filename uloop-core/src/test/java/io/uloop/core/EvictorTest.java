@@ -13,6 +13,7 @@ import java.nio.channels.ClosedChannelException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.concurrent.atomic.AtomicLong;
@@ -85,6 +86,22 @@ class EvictorTest {
       assertRead(device, 8 << 20, LIMIT);
       device.flush();
       assertThat(allocated()).isLessThanOrEqualTo(LIMIT);
+    }
+  }
+
+  /** Zeroes count until the evictor has looked: they may have it look, not evict. */
+  @Test
+  void zeroes_evictNothing() throws Exception {
+    int data = LIMIT / 8 * 7;
+    Arrays.fill(image, data, SIZE, (byte) 0);
+    try (CachedDevice device = builder().open()) {
+      for (int offset = 0; offset < SIZE; offset += 65536) {
+        assertRead(device, offset, 65536);
+        device.flush();
+      }
+
+      assertThat(device.statistics().evictedBytes()).isZero();
+      assertThat(device.presentBytes(0, SIZE)).isEqualTo(SIZE);
     }
   }
 
