@@ -148,8 +148,9 @@ final class Evictor {
 
   /** Brings the estimate down to what is allocated; never below, whatever is stored meanwhile. */
   private void look() throws IOException {
-    long coming = landing.get();
+    // In this order: what comes or lands meanwhile counts twice rather than not at all.
     long before = allocated.get();
+    long coming = landing.get();
     allocated.addAndGet(store.data().allocatedBytes() + coming - before);
   }
 

@@ -94,7 +94,10 @@ final class MissPath implements FetchRun.Context {
 
   /** As {@link #submit}, but after all that readers wait for. */
   void submitInBackground(PendingRead read) {
-    if (plan(read, FetchTable.Want.BACKGROUND, false)) {
+    // Room was measured for what is asked for: a fetch that is widened would push something out.
+    FetchTable.Want want =
+        evictor == null ? FetchTable.Want.BACKGROUND : FetchTable.Want.BACKGROUND_EXACT;
+    if (plan(read, want, false)) {
       finishPlanning(read);
     }
   }
