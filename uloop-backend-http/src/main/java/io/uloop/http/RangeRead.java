@@ -173,7 +173,7 @@ final class RangeRead {
         throw e;
       }
       return theirs;
-    } catch (InterruptedIOException e) {
+    } catch (InterruptedIOException | RuntimeException e) {
       if (second != null) {
         second.abandon();
       }

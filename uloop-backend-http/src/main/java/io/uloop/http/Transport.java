@@ -16,7 +16,6 @@ import javax.net.ssl.SSLHandshakeException;
 import javax.net.ssl.SSLPeerUnverifiedException;
 import org.apache.hc.client5.http.ConnectTimeoutException;
 import org.apache.hc.client5.http.config.ConnectionConfig;
-import org.apache.hc.client5.http.impl.io.ManagedHttpClientConnectionFactory;
 import org.apache.hc.client5.http.impl.io.PoolingHttpClientConnectionManager;
 import org.apache.hc.client5.http.io.ConnectionEndpoint;
 import org.apache.hc.client5.http.io.LeaseRequest;
@@ -126,8 +125,7 @@ final class Transport implements Closeable {
     connector = new Connector(config.unixSocket());
     pool =
         connector
-            .setConnectionFactory(
-                ManagedHttpClientConnectionFactory.builder().http1Config(LIMITS).build())
+            .setConnectionFactory(socket -> new PromptConnection(LIMITS))
             .setTlsSocketStrategy(tls)
             .setPoolConcurrencyPolicy(PoolConcurrencyPolicy.STRICT)
             .setConnPoolPolicy(PoolReusePolicy.LIFO)
@@ -320,15 +318,21 @@ final class Transport implements Closeable {
     } catch (IOException | CancellationException e) {
       abandon(request);
       String aborted = attempt.aborted();
+      if (aborted == null && Thread.currentThread().isInterrupted()) {
+        // HttpClient gives up, without saying why, if the thread comes interrupted.
+        throw new InterruptedIOException("interrupted before a connection was asked for");
+      }
       throw new AttemptFailure(Kind.UNREACHABLE, aborted != null ? aborted : "cancelled", e);
     }
   }
 
-  /** Gives a connection back that has come all the same, which HttpClient leaves to the caller. */
+  /** Lets go of a connection that has come all the same, which HttpClient leaves to the caller. */
   private void abandon(LeaseRequest request) {
     if (!request.cancel()) {
       try {
-        pool.release(request.get(Timeout.ZERO_MILLISECONDS), null, KEEP_ALIVE);
+        ConnectionEndpoint unused = request.get(Timeout.ZERO_MILLISECONDS);
+        unused.close(CloseMode.IMMEDIATE);
+        pool.release(unused, null, null);
       } catch (InterruptedException
           | ExecutionException
           | TimeoutException
@@ -347,13 +351,17 @@ final class Transport implements Closeable {
   }
 
   private void leave() {
+    boolean over;
     boolean last;
     synchronized (this) {
       users--;
+      over = closed;
       last = closed && users == 0;
     }
     if (last) {
       pool.close(CloseMode.IMMEDIATE);
+    } else if (over) {
+      closeIdle(); // what was given back just now
     }
   }
 

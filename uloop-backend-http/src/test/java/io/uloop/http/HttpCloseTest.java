@@ -6,10 +6,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.uloop.ReadSink;
+import io.uloop.SourceProtocolException;
 import java.io.IOException;
 import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -22,9 +24,11 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.Timeout.ThreadMode;
+import org.junit.jupiter.api.io.TempDir;
 
 /** Reads that are ended from outside, by a close or because nobody waits any more. */
-@Timeout(120)
+@Timeout(value = 120, threadMode = ThreadMode.SEPARATE_THREAD)
 class HttpCloseTest {
 
   private static final int ROUNDS = 400;
@@ -32,6 +36,7 @@ class HttpCloseTest {
 
   private final ExecutorService readers = Executors.newCachedThreadPool();
   private LyingOrigin origin;
+  @TempDir Path dir;
 
   @BeforeEach
   void open() throws IOException {
@@ -46,9 +51,13 @@ class HttpCloseTest {
   }
 
   private HttpBlockSource source(int connections) throws IOException {
+    return HttpBlockSource.open(config(origin).connections(connections).build());
+  }
+
+  private static HttpSourceConfig.Builder config(LyingOrigin origin) {
     HttpSourceConfig.Builder config = HttpSourceConfig.builder(origin.uri());
-    return HttpBlockSource.open(
-        config.connections(connections).timeout(Duration.ofSeconds(100)).build());
+    config.answerTimeout = Duration.ofSeconds(100);
+    return config.timeout(Duration.ofSeconds(100));
   }
 
   /** At any moment of a request there may be a close; connections are kept and used again. */
@@ -164,7 +173,64 @@ class HttpCloseTest {
       source.read(0, ByteBuffer.allocate(16));
 
       assertThat(source.transport().leased()).isZero();
-      assertThat(origin.connections()).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void close_connectionGivenBackLater_isNotKept() throws Exception {
+    HttpBlockSource source = source(2);
+    Origin primary = source.origins().primary();
+    Exchange first = primary.send("GET", "bytes=0-15", new Attempt(Long.MAX_VALUE));
+    Exchange second = primary.send("GET", "bytes=0-15", new Attempt(Long.MAX_VALUE));
+
+    source.close();
+    first.body().readAllBytes();
+    first.reuse();
+
+    while (origin.openConnections() > 1) {
+      Thread.onSpinWait();
+    }
+    second.close();
+    awaitNoConnection();
+  }
+
+  /** The JDK's TLS would read on, and HttpClient have nobody end that. */
+  @Test
+  void read_overTlsNoHttpAndThenSilence_failsAtOnce() throws Exception {
+    TestKeys keys = TestKeys.make(dir, "server");
+    try (LyingOrigin tls = LyingOrigin.servingTls(new byte[4096], keys.context(keys), false);
+        HttpBlockSource source =
+            HttpBlockSource.open(config(tls).caFile(keys.certificate()).build())) {
+      tls.always(
+          (request, wire) -> {
+            wire.text("HTTP/1.1 206 Partial Content\r\nContent-Length: -7\r\n\r\n");
+            wire.stall(60_000);
+          });
+      Future<?> read =
+          readers.submit(
+              () ->
+                  assertThatThrownBy(() -> source.read(0, ByteBuffer.allocate(16)))
+                      .isInstanceOf(SourceProtocolException.class));
+
+      read.get(20, SECONDS);
+    }
+  }
+
+  /** HttpClient would say "cancelled", as which it would count against the server. */
+  @Test
+  void interruptedBefore_readAndOpenSaySo() throws Exception {
+    try (HttpBlockSource source = source(1)) {
+      for (int i = 0; i < 5; i++) {
+        Thread.currentThread().interrupt();
+        assertThatThrownBy(() -> source.read(0, ByteBuffer.allocate(16)))
+            .isInstanceOf(InterruptedIOException.class);
+        assertThat(Thread.interrupted()).isTrue();
+      }
+      assertThat(source.origins().primary().circuit().nanosUntilAdmission()).isZero();
+
+      Thread.currentThread().interrupt();
+      assertThatThrownBy(() -> source(1)).isInstanceOf(InterruptedIOException.class);
+      assertThat(Thread.interrupted()).isTrue();
     }
   }
 
