@@ -32,16 +32,19 @@ final class Exchange implements AutoCloseable {
   private static final int MOST_ERROR_BYTES = 4 * 1024;
   private static final Pattern ERROR_CODE = Pattern.compile("<Code>(\\w{1,64})</Code>");
 
-  private final Transport transport;
-  private final Transport.Lease lease;
+  private final Connections connections;
+  private final Connections.Lease lease;
   private final ClassicHttpResponse response;
   private final boolean keepAlive;
   // How much of the body errorCode has read.
   private int taken;
 
   Exchange(
-      Transport transport, Transport.Lease lease, ClassicHttpResponse response, boolean keepAlive) {
-    this.transport = transport;
+      Connections connections,
+      Connections.Lease lease,
+      ClassicHttpResponse response,
+      boolean keepAlive) {
+    this.connections = connections;
     this.lease = lease;
     this.response = response;
     this.keepAlive = keepAlive;
@@ -100,7 +103,7 @@ final class Exchange implements AutoCloseable {
       into.position(into.position() + Math.max(0, n));
       return n;
     }
-    byte[] some = new byte[Math.min(into.remaining(), Transport.BUFFER_BYTES)];
+    byte[] some = new byte[Math.min(into.remaining(), Connections.BUFFER_BYTES)];
     int n = body.read(some);
     into.put(some, 0, Math.max(0, n));
     return n;
@@ -155,7 +158,7 @@ final class Exchange implements AutoCloseable {
    */
   void reuse() {
     if (keepAlive) {
-      transport.giveBack(lease, header("Keep-Alive"));
+      connections.giveBack(lease, header("Keep-Alive"));
     } else {
       close();
     }
@@ -206,6 +209,6 @@ final class Exchange implements AutoCloseable {
   /** Ends the exchange and its connection. */
   @Override
   public void close() {
-    transport.drop(lease);
+    connections.drop(lease);
   }
 }

@@ -37,7 +37,7 @@ public final class HttpBlockSource implements BlockSource {
   private static final long NOTED_EACH_NANOS = TimeUnit.SECONDS.toNanos(10);
 
   private final HttpSettings config;
-  private final Transport transport;
+  private final Connections connections;
   private final Watchdog watchdog;
   private final BufferPool buffers = new BufferPool(false);
   private final Hedging hedging;
@@ -67,9 +67,10 @@ public final class HttpBlockSource implements BlockSource {
       }
     }
     Access access = config.access();
-    transport = new Transport(config, tls);
+    connections = new Connections(config, tls);
+    Transport transport = new Transport(connections, config);
     String name = "uloop-http-" + COUNT.incrementAndGet();
-    watchdog = new Watchdog(name, transport::closeOldIdle);
+    watchdog = new Watchdog(name, connections::closeOldIdle);
     hedging = new Hedging(name);
     HttpUrl url = config.url();
     List<Origin> all = new ArrayList<>();
@@ -187,8 +188,8 @@ public final class HttpBlockSource implements BlockSource {
     return config;
   }
 
-  Transport transport() {
-    return transport;
+  Connections connections() {
+    return connections;
   }
 
   Watchdog watchdog() {
@@ -219,7 +220,7 @@ public final class HttpBlockSource implements BlockSource {
   public void close() {
     closed = true;
     watchdog.close();
-    transport.close();
+    connections.close();
     hedging.close();
     origins.wake();
   }

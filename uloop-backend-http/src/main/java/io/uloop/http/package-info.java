@@ -31,7 +31,7 @@
  *
  * <ul>
  *   <li>A connection belongs to the {@code Exchange} that runs on it; whoever gets the exchange
- *       ends it. {@code Transport} counts those not given back.
+ *       ends it. {@code Connections} counts those not given back.
  *   <li>A buffer belongs to the transfer that took it from a {@code BufferPool}; the direct ones
  *       are those of all sources.
  *   <li>{@code Attempt} lets others end a request: the {@code Watchdog} (time, and a close of the
@@ -42,7 +42,7 @@
  *
  * <h2>Locks</h2>
  *
- * {@code Attempt}, {@code BufferPool}, {@code Hedging}, {@code Transport} (their own monitors),
+ * {@code Attempt}, {@code BufferPool}, {@code Hedging}, {@code Connections} (their own monitors),
  * {@code Watchdog.lock}, {@code Circuit.lock}: leaves, held for a few instructions, never while
  * another is taken, never during I/O (closing a socket aside, which waits until the thread in it is
  * awake). {@code Access.lock} is held while new credentials are asked for, {@code

@@ -87,7 +87,7 @@ class HttpCloseTest {
       for (Future<?> end : ends) {
         end.get(20, SECONDS);
       }
-      assertThat(source.transport().leased()).isZero();
+      assertThat(source.connections().leased()).isZero();
       origin.forgetRequests();
     }
     awaitNoConnection();
@@ -112,7 +112,7 @@ class HttpCloseTest {
                   assertThatThrownBy(() -> source.read(0, ByteBuffer.allocate(16)))
                       .isInstanceOf(ClosedChannelException.class)));
     }
-    while (source.transport().leased() < connections + more
+    while (source.connections().leased() < connections + more
         || origin.openConnections() < connections) {
       Thread.onSpinWait();
     }
@@ -129,14 +129,14 @@ class HttpCloseTest {
     for (Future<?> read : reads) {
       read.get(20, SECONDS);
     }
-    assertThat(source.transport().leased()).isZero();
+    assertThat(source.connections().leased()).isZero();
   }
 
   @Test
   void cancel_whileItWaitsForAConnection_endsIt() throws Exception {
     HttpBlockSource source = source(1);
     List<Future<?>> reads = readMoreThanItCan(source, 0);
-    int others = source.transport().leased();
+    int others = source.connections().leased();
     CompletableFuture<Runnable> cancel = new CompletableFuture<>();
     Future<?> read =
         readers.submit(
@@ -144,14 +144,14 @@ class HttpCloseTest {
                 assertThatThrownBy(() -> source.read(0, 16, new Cancellable(cancel)))
                     .isInstanceOf(InterruptedIOException.class)
                     .hasMessageContaining("cancelled"));
-    while (source.transport().leased() == others) {
+    while (source.connections().leased() == others) {
       Thread.onSpinWait();
     }
 
     cancel.get(20, SECONDS).run();
 
     read.get(20, SECONDS);
-    assertThat(source.transport().leased()).isEqualTo(others);
+    assertThat(source.connections().leased()).isEqualTo(others);
     source.close();
     for (Future<?> other : reads) {
       other.get(20, SECONDS);
@@ -172,7 +172,7 @@ class HttpCloseTest {
 
       source.read(0, ByteBuffer.allocate(16));
 
-      assertThat(source.transport().leased()).isZero();
+      assertThat(source.connections().leased()).isZero();
     }
   }
 

@@ -65,7 +65,7 @@ final class HttpFaultTest {
 
   @AfterEach
   void close() throws IOException {
-    assertThat(source.transport().leased()).as("connections leased").isZero();
+    assertThat(source.connections().leased()).as("connections leased").isZero();
     assertThat(source.buffers().lent() + BufferPool.DIRECT.lent()).as("buffers lent").isZero();
     source.close();
     origin.close();

@@ -71,7 +71,7 @@ final class HttpHostileTest {
     source.read(offset, dst);
     assertThat(Arrays.equals(dst.array(), Arrays.copyOfRange(IMAGE, offset, offset + length)))
         .isTrue();
-    assertThat(source.transport().leased()).as("connections leased").isZero();
+    assertThat(source.connections().leased()).as("connections leased").isZero();
     assertThat(source.buffers().lent() + BufferPool.DIRECT.lent()).as("buffers lent").isZero();
   }
 

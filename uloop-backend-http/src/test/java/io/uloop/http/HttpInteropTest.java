@@ -449,7 +449,7 @@ final class HttpInteropTest {
           .hasSizeLessThanOrEqualTo(1);
       server.signal("CONT");
       readsSoon(source);
-      assertThat(((HttpBlockSource) source).transport().leased()).isZero();
+      assertThat(((HttpBlockSource) source).connections().leased()).isZero();
     }
   }
 

@@ -60,7 +60,7 @@ final class HttpMirrorTest {
   }
 
   private static void assertNothingLent(HttpBlockSource source) {
-    assertThat(source.transport().leased()).as("connections leased").isZero();
+    assertThat(source.connections().leased()).as("connections leased").isZero();
     assertThat(source.buffers().lent() + BufferPool.DIRECT.lent()).as("buffers lent").isZero();
   }
 

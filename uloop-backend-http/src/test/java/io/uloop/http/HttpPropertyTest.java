@@ -137,10 +137,10 @@ final class HttpPropertyTest {
   // A hedge that lost may take a moment to notice.
   private static int settledLeases(HttpBlockSource source) {
     long until = System.nanoTime() + TimeUnit.SECONDS.toNanos(10);
-    while (source.transport().leased() > 0 && System.nanoTime() < until) {
+    while (source.connections().leased() > 0 && System.nanoTime() < until) {
       Thread.onSpinWait();
     }
-    return source.transport().leased();
+    return source.connections().leased();
   }
 
   private static void one(

@@ -42,7 +42,7 @@ final class HttpRedirectTest {
 
   @AfterEach
   void close() throws IOException {
-    assertThat(source.transport().leased()).as("connections leased").isZero();
+    assertThat(source.connections().leased()).as("connections leased").isZero();
     source.close();
     first.close();
     node.close();

@@ -58,7 +58,7 @@ final class HttpWholeImageTest {
     source.read(offset, dst);
     byte[] image = LyingOrigin.image(21, (int) source.size());
     assertThat(dst.array()).isEqualTo(Arrays.copyOfRange(image, offset, offset + length));
-    assertThat(source.transport().leased()).as("connections leased").isZero();
+    assertThat(source.connections().leased()).as("connections leased").isZero();
     assertThat(source.buffers().lent() + BufferPool.DIRECT.lent()).as("buffers lent").isZero();
   }
 
