@@ -50,6 +50,14 @@ final class LocalFile implements Storage.File {
   private final Path path;
   private final String key;
   private final ReentrantLock reopening = new ReentrantLock();
+
+  /**
+   * Held for a look at the size and for a mapping, which the JDK must not do at once: who is
+   * interrupted as it asks for the size closes the channel under a lock that who maps waits for,
+   * and waits for who maps to leave the channel. Both would wait for ever.
+   */
+  private final ReentrantLock sizing = new ReentrantLock();
+
   private volatile RandomAccessFile file;
 
   @GuardedBy("reopening")
@@ -196,7 +204,12 @@ final class LocalFile implements Storage.File {
 
   @Override
   public long size() throws IOException {
-    return steadily(FileChannel::size);
+    sizing.lock();
+    try {
+      return steadily(FileChannel::size);
+    } finally {
+      sizing.unlock();
+    }
   }
 
   @Override
@@ -274,12 +287,17 @@ final class LocalFile implements Storage.File {
 
   @Override
   public ByteBuffer map(long position, long length) throws IOException {
-    // The JDK would make a file that is too short longer, and its hole would be read as zeroes.
-    long size = size();
-    if (size < position + length) {
-      throw new EOFException("is " + size + " bytes, expected " + (position + length));
+    sizing.lock();
+    try {
+      // The JDK would make a file that is too short longer, and its hole would be read as zeroes.
+      long size = size();
+      if (size < position + length) {
+        throw new EOFException("is " + size + " bytes, expected " + (position + length));
+      }
+      return steadily(channel -> channel.map(FileChannel.MapMode.READ_ONLY, position, length));
+    } finally {
+      sizing.unlock();
     }
-    return steadily(channel -> channel.map(FileChannel.MapMode.READ_ONLY, position, length));
   }
 
   @Override

@@ -239,4 +239,38 @@ class InterruptTest {
           .contains("in use by another process");
     }
   }
+
+  /** The JDK waits for ever if one is interrupted as it looks at the size while another maps. */
+  @Test
+  void map_byManyThreadsThatAreInterrupted_waitsForNobody() throws Exception {
+    LocalFile file = new LocalFile(dir.resolve("mapped"));
+    file.setSize(8192);
+    Thread[] threads = new Thread[4];
+    AtomicReference<Throwable> failure = new AtomicReference<>();
+    for (int t = 0; t < threads.length; t++) {
+      threads[t] =
+          new Thread(
+              () -> {
+                try {
+                  for (int i = 0; i < 4000; i++) {
+                    if (i % 3 == 0) {
+                      Thread.currentThread().interrupt();
+                    }
+                    file.map(4096, 4096);
+                    Thread.interrupted();
+                  }
+                } catch (Throwable e) {
+                  failure.compareAndSet(null, e);
+                }
+              });
+      threads[t].setDaemon(true);
+      threads[t].start();
+    }
+    for (Thread thread : threads) {
+      thread.join(10_000);
+      assertThat(thread.isAlive()).as("a thread waits in the JDK").isFalse();
+    }
+    assertThat(failure.get()).isNull();
+    file.close(); // only then: it would wait, too
+  }
 }
