@@ -72,6 +72,8 @@ final class BlockVerifier {
   private int @Nullable [] storedChecksums(long from, long to) {
     try {
       return checksums.read(from, to);
+    } catch (ClosedChannelException e) {
+      return null; // by the device's end
     } catch (IOException e) {
       LOG.log(Level.WARNING, "{0}: cannot be verified: {1}", name, e.getMessage());
       return null;

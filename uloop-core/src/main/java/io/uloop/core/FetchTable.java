@@ -317,7 +317,9 @@ final class FetchTable {
     lock.lock();
     try {
       boolean isReady = store.isReady(block, block + 1);
-      if (isReady
+      if (queue.closed()) {
+        return false; // what cannot be read is so by the device's end
+      } else if (isReady
           ? !evenIfReady
           : inFlight.covering(block) != null || !store.present().get(block)) {
         return false;

@@ -2,13 +2,16 @@
 package io.uloop.core;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.uloop.MemorySource;
 import io.uloop.SourceUnavailableException;
 import io.uloop.TestSeed;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
+import java.nio.channels.WritableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -27,6 +30,8 @@ import org.junit.jupiter.api.condition.EnabledOnOs;
 import org.junit.jupiter.api.condition.OS;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What is left of a device after its close, also for those who read meanwhile. */
 @Timeout(60)
@@ -167,5 +172,79 @@ class CloseTest {
         each.get();
       }
     }
+  }
+
+  private static void closeQuietly(CachedDevice device) {
+    try {
+      device.close();
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"read b.crc", "map c", "read c"})
+  void close_atAnyStepOfAFirstRead_isNoFaultOfTheCache(String step) throws Exception {
+    try (CachedDevice device = open()) {
+      device.read(0, ByteBuffer.allocate(SIZE));
+    }
+    FaultStorage storage = new FaultStorage(new LocalStorage());
+    if (step.equals("read c")) {
+      storage.unmappable();
+    }
+    CachedDevice device =
+        CachedDevice.builder(new MemorySource(image)).pair(pair).storage(storage).open();
+    storage.before(step, () -> closeQuietly(device));
+
+    assertThatThrownBy(() -> device.read(0, ByteBuffer.allocate(4096)))
+        .isInstanceOf(ClosedChannelException.class);
+    assertThat(device.statistics().healedBlocks()).isZero();
+    assertThat(device.statistics().presentBytes()).isEqualTo(SIZE);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"read b.crc", "map c"})
+  void close_atAnyStepOfAVerification_isNoFaultOfTheCache(String step) throws Exception {
+    try (CachedDevice device = open()) {
+      device.read(0, ByteBuffer.allocate(SIZE));
+    }
+    FaultStorage storage = new FaultStorage(new LocalStorage());
+    CachedDevice device =
+        CachedDevice.builder(new MemorySource(image)).pair(pair).storage(storage).open();
+    storage.before(step, () -> closeQuietly(device));
+
+    assertThatThrownBy(device::verify).isInstanceOf(ClosedChannelException.class);
+    assertThat(device.statistics().healedBlocks()).isZero();
+  }
+
+  @Test
+  void close_atAnyStepOfATransfer_isNoFaultOfTheCache() throws Exception {
+    for (String step : new String[] {"transferTo c", "size c"}) {
+      FaultStorage storage = new FaultStorage(new LocalStorage());
+      CachedDevice device =
+          CachedDevice.builder(new MemorySource(image)).pair(pair).storage(storage).open();
+      device.read(0, ByteBuffer.allocate(SIZE));
+      storage.before(step, () -> closeQuietly(device));
+
+      assertThatThrownBy(() -> device.transferTo(0, 4096, new FullChannel()))
+          .isInstanceOf(ClosedChannelException.class);
+      assertThat(device.statistics().healedBlocks()).isZero();
+    }
+  }
+
+  /** Takes nothing. */
+  private static final class FullChannel implements WritableByteChannel {
+    @Override
+    public int write(ByteBuffer src) {
+      return 0;
+    }
+
+    @Override
+    public boolean isOpen() {
+      return true;
+    }
+
+    @Override
+    public void close() {}
   }
 }
