@@ -55,15 +55,21 @@ final class BlockingRead implements ReadCompletion {
     }
   }
 
-  /** Waits for something that is about to happen, whatever comes. */
+  /**
+   * Waits for something that is about to happen, whatever comes; an interrupt is kept for later.
+   */
   static void awaitUninterruptibly(CountDownLatch latch) {
+    boolean interrupted = false;
     while (true) {
       try {
         latch.await();
-        return;
+        break;
       } catch (InterruptedException e) {
-        // What is waited for happens right now.
+        interrupted = true; // what is waited for happens right now
       }
+    }
+    if (interrupted) {
+      Thread.currentThread().interrupt();
     }
   }
 

@@ -247,4 +247,47 @@ class CloseTest {
     @Override
     public void close() {}
   }
+
+  /** A source whose close takes as long as a test wants. */
+  private final class SlowToClose extends ForwardingSource {
+    final CountDownLatch closing = new CountDownLatch(1);
+    final CountDownLatch goOn = new CountDownLatch(1);
+
+    SlowToClose() {
+      super(new MemorySource(image));
+    }
+
+    @Override
+    public void close() throws IOException {
+      closing.countDown();
+      awaitUninterruptibly(goOn);
+      super.close();
+    }
+  }
+
+  @Test
+  void close_interruptedWhileAnotherCloses_keepsTheInterrupt() throws Exception {
+    SlowToClose source = new SlowToClose();
+    CachedDevice device = CachedDevice.builder(source).pair(pair).open();
+    CompletableFuture<Void> first = CompletableFuture.runAsync(() -> closeQuietly(device));
+    source.closing.await();
+    CompletableFuture<Boolean> kept = new CompletableFuture<>();
+    Thread second =
+        new Thread(
+            () -> {
+              closeQuietly(device);
+              kept.complete(Thread.interrupted());
+            });
+    second.start();
+    while (second.getState() != Thread.State.WAITING) {
+      Thread.onSpinWait();
+    }
+    second.interrupt();
+    Thread.sleep(20);
+    assertThat(kept).isNotDone();
+    source.goOn.countDown();
+
+    assertThat(kept.get()).isTrue();
+    first.get();
+  }
 }
