@@ -11,6 +11,8 @@ import java.nio.channels.ClosedChannelException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
@@ -54,6 +56,10 @@ final class Engine {
   private final boolean rotational;
   private final AtomicBoolean closing = new AtomicBoolean();
   private volatile @Nullable Thread closer;
+
+  /** Those that wait in {@link #close} for the one that closes, which must not wait for them. */
+  private final Set<Thread> closeWaiters = ConcurrentHashMap.newKeySet();
+
   private final CountDownLatch closeDone = new CountDownLatch(1);
   private volatile boolean closed;
 
@@ -244,7 +250,12 @@ final class Engine {
     if (!closing.compareAndSet(false, true)) {
       // A completion that runs in close() may close once more; it must not wait for itself.
       if (closer != Thread.currentThread()) {
-        BlockingRead.awaitUninterruptibly(closeDone);
+        closeWaiters.add(Thread.currentThread());
+        try {
+          BlockingRead.awaitUninterruptibly(closeDone);
+        } finally {
+          closeWaiters.remove(Thread.currentThread());
+        }
       }
       return;
     }
@@ -264,7 +275,7 @@ final class Engine {
       left.aborts().forEach(Runnable::run);
       attempt(failures, source::close);
       // One that is late stores nothing any more, so what is there is as durable as ever.
-      if (!fetcher.awaitEnd(CLOSE_SECONDS, TimeUnit.SECONDS, source::isOpening)) {
+      if (!fetcher.awaitEnd(CLOSE_SECONDS, TimeUnit.SECONDS, this::storesNoMore)) {
         LOG.log(
             Level.WARNING,
             "{0}: fetches did not end within {1} s; {2} is not waited for",
@@ -294,6 +305,11 @@ final class Engine {
       failures.stream().skip(1).forEach(first::addSuppressed);
       throw first;
     }
+  }
+
+  /** Tells whether a worker need not be waited for: its source opens, or its completion closes. */
+  private boolean storesNoMore(Thread worker) {
+    return source.isOpening(worker) || closeWaiters.contains(worker);
   }
 
   /** A pair that is not sealed is as after a crash, which is no reason for a close to fail. */

@@ -290,4 +290,27 @@ class CloseTest {
     assertThat(kept.get()).isTrue();
     first.get();
   }
+
+  @Test
+  void completionThatClosesWhileAnotherCloses_isNotWaitedForByTheOther() throws Exception {
+    SlowToClose source = new SlowToClose();
+    source.goOn.countDown();
+    CachedDevice device = CachedDevice.builder(source).pair(pair).open();
+    CountDownLatch completing = new CountDownLatch(1);
+    CompletableFuture<Void> told = new CompletableFuture<>();
+    device.readAsync(
+        0,
+        ByteBuffer.allocate(4096),
+        failure -> {
+          completing.countDown();
+          awaitUninterruptibly(source.closing);
+          closeQuietly(device);
+          told.complete(null);
+        });
+    completing.await();
+
+    device.close(); // else the guard finds a warning, after ten seconds
+
+    told.get();
+  }
 }
