@@ -275,12 +275,21 @@ final class Committer {
     }
   }
 
+  /** Tells whether a thread is the one that runs the rounds; completions may run there. */
+  boolean isOwn(Thread other) {
+    return other == wakeable;
+  }
+
   /**
    * Waits until all bits set before this call are durable.
    *
    * @throws IOException if the round that had to do it failed
    */
   void flush() throws IOException {
+    if (isOwn(Thread.currentThread())) {
+      commit(); // after a round's own, as a completion of what the round put off
+      return;
+    }
     boolean interrupted = false;
     lock.lock();
     try {
@@ -319,8 +328,8 @@ final class Committer {
     } finally {
       lock.unlock();
     }
-    if (running == null) {
-      return;
+    if (running == null || isOwn(Thread.currentThread())) {
+      return; // ours ends when it comes back from here
     }
     LockSupport.unpark(running);
     boolean interrupted = false;

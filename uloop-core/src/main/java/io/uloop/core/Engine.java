@@ -248,8 +248,9 @@ final class Engine {
   /** Ends everything, in order; what waits fails. Later calls wait for the first. */
   void close() throws IOException {
     if (!closing.compareAndSet(false, true)) {
-      // A completion that runs in close() may close once more; it must not wait for itself.
-      if (closer != Thread.currentThread()) {
+      // A completion that runs in close() may close once more; it must not wait for itself. Nor
+      // must one that runs on the committer's thread, for which the first waits.
+      if (closer != Thread.currentThread() && !committer.isOwn(Thread.currentThread())) {
         closeWaiters.add(Thread.currentThread());
         try {
           BlockingRead.awaitUninterruptibly(closeDone);

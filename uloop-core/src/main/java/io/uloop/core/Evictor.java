@@ -192,6 +192,9 @@ final class Evictor {
     try {
       cutBack(missing, commit);
     } catch (IOException e) {
+      if (closed) {
+        return; // the file, by a completion that ran here
+      }
       refused.accumulateAndGet(Math.max(missing, 1), Math::max);
       sweepLater();
       LOG.log(failing ? Level.DEBUG : Level.WARNING, "eviction failed: {0}", e.getMessage());

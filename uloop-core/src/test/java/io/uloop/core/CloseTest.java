@@ -313,4 +313,46 @@ class CloseTest {
 
     told.get();
   }
+
+  @Test
+  void completionThatCloses_onTheThreadOfTheCommitter_waitsForNobody() throws Exception {
+    byte[] large = new byte[8 << 20];
+    random.nextBytes(large);
+    CountDownLatch done = new CountDownLatch(1);
+    for (int round = 0; round < 20 && done.getCount() > 0; round++) {
+      FaultStorage storage = new FaultStorage(new LocalStorage()).unforced();
+      CachePair own = new CachePair(dir.resolve("c" + round), dir.resolve("b" + round));
+      try (CachedDevice device =
+          CachedDevice.builder(new MemorySource(large))
+              .pair(own)
+              .storage(storage)
+              .maxCacheBytes(2 << 20)
+              .readAheadMaxBytes(0)
+              .open()) {
+        storage.before(
+            "punch c" + round,
+            () -> {
+              // Put off until the blocks are evicted; the first is fetched meanwhile.
+              for (int i = 0; i < 3000; i++) {
+                device.readAsync(
+                    0,
+                    ByteBuffer.allocate(512),
+                    failure -> {
+                      if (Thread.currentThread().getName().startsWith("uloop-commit")) {
+                        closeQuietly(device);
+                        done.countDown();
+                      }
+                    });
+              }
+            });
+        for (int at = 0; at < large.length; at += 65536) {
+          device.read(at, ByteBuffer.allocate(65536));
+        }
+        device.flush();
+      } catch (ClosedChannelException e) {
+        done.await();
+      }
+    }
+    assertThat(done.getCount()).as("a read that ended on that thread").isZero();
+  }
 }
