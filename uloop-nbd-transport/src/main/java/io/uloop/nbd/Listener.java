@@ -10,6 +10,7 @@ import java.net.SocketAddress;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
@@ -165,15 +166,34 @@ final class Listener implements Closeable {
     if (!there.isOther()) {
       throw new BindException("there is a file that is no socket: path=" + target);
     }
-    try (ShortWay way = ShortWay.to(target);
-        SocketChannel probe = SocketChannel.open(StandardProtocolFamily.UNIX)) {
-      probe.connect(way.address());
-    } catch (IOException e) {
-      // Nobody answers there: left behind by a server that was killed.
-      LOG.log(Level.DEBUG, "replacing a stale socket: path={0} ({1})", target, e.getMessage());
-      return;
+    if (answers(target)) {
+      throw new BindException("a server is listening there: path=" + target);
     }
-    throw new BindException("a server is listening there: path=" + target);
+  }
+
+  /** Tells whether a server lives; an interrupt, which ends a connect, is kept for later. */
+  private static boolean answers(Path target) {
+    boolean interrupted = false;
+    try {
+      while (true) {
+        interrupted |= Thread.interrupted();
+        try (ShortWay way = ShortWay.to(target);
+            SocketChannel probe = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+          probe.connect(way.address());
+          return true;
+        } catch (ClosedByInterruptException e) {
+          interrupted = true;
+        } catch (IOException e) {
+          // Nobody answers there: left behind by a server that was killed.
+          LOG.log(Level.DEBUG, "replacing a stale socket: path={0} ({1})", target, e.getMessage());
+          return false;
+        }
+      }
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
+    }
   }
 
   private static void setOwner(Path file, String owner) throws IOException {

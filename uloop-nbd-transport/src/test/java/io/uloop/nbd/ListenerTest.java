@@ -85,6 +85,23 @@ class ListenerTest {
   }
 
   @Test
+  void unix_liveSocket_isRefusedToAnInterruptedThread() throws IOException {
+    Path socket = folder.resolve("s");
+    try (DeviceTransport.Attachment first = attach("unix:" + socket)) {
+      assertThat(first).isNotNull();
+      Thread.currentThread().interrupt();
+      try {
+        assertThatThrownBy(() -> attach("unix:" + socket).close())
+            .isInstanceOf(BindException.class)
+            .hasMessageContaining("a server is listening there");
+      } finally {
+        assertThat(Thread.interrupted()).isTrue();
+      }
+      assertServes(socket);
+    }
+  }
+
+  @Test
   void unix_liveSocket_isRefused() throws IOException {
     Path socket = folder.resolve("s");
     try (DeviceTransport.Attachment first = attach("unix:" + socket)) {
