@@ -96,16 +96,24 @@ public final class KernelMemory {
             "uloop-flusher");
     thread.setDaemon(true);
     thread.start();
+    boolean interrupted = false;
     try {
-      return result.get();
+      while (true) {
+        try {
+          return result.get();
+        } catch (InterruptedException e) {
+          interrupted = true; // What is being started would have nobody to end it.
+        }
+      }
     } catch (ExecutionException e) {
       if (e.getCause() instanceof IOException failure) {
         throw failure;
       }
       throw new IOException(e.getCause());
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new java.io.InterruptedIOException("interrupted");
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 }
