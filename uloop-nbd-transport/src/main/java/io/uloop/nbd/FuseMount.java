@@ -135,8 +135,7 @@ final class FuseMount {
     }
   }
 
-  private static Process spawn(List<String> command, CompletableFuture<String> words)
-      throws IOException {
+  static Process spawn(List<String> command, CompletableFuture<String> words) throws IOException {
     CompletableFuture<Process> started = new CompletableFuture<>();
     Thread parent =
         new Thread(
@@ -156,13 +155,21 @@ final class FuseMount {
             "uloop-fuse");
     parent.setDaemon(true);
     parent.start();
+    boolean interrupted = false;
     try {
-      return started.get();
+      while (true) {
+        try {
+          return started.get();
+        } catch (InterruptedException e) {
+          interrupted = true; // The child would have nobody to end it.
+        }
+      }
     } catch (ExecutionException e) {
       throw new IOException("cannot run " + command.get(0) + ": " + e.getCause(), e);
-    } catch (InterruptedException e) {
-      Thread.currentThread().interrupt();
-      throw new java.io.InterruptedIOException("interrupted");
+    } finally {
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
   }
 
