@@ -125,10 +125,17 @@ final class HotTier {
     this.maxBytes = maxBytes;
   }
 
-  /** Where copies are kept, and which. */
-  private final class Policy {
-    final PooledByteBufAllocator memory =
+  /**
+   * The pool of all tiers. A pool keeps a chunk (2 MiB) after its last buffer is freed, until the
+   * collector comes: with one for each tier, devices that come and go would pile them up.
+   */
+  private static final class Memory {
+    static final PooledByteBufAllocator POOL =
         new PooledByteBufAllocator(true, 0, 1, 8192, 8, 0, 0, false);
+  }
+
+  /** Which copies are kept. */
+  private final class Policy {
     final Cache<Copy, Copy> copies =
         Caffeine.newBuilder()
             .maximumWeight(Math.min(maxBytes, PlatformDependent.maxDirectMemory() / 2))
@@ -233,7 +240,7 @@ final class HotTier {
     }
     Copy copy;
     try {
-      copy = new Copy(block, policy().memory.directBuffer(geometry.blockSizeBytes()), length);
+      copy = new Copy(block, Memory.POOL.directBuffer(geometry.blockSizeBytes()), length);
     } catch (OutOfMemoryError e) {
       ended = true;
       LOG.log(

@@ -127,4 +127,30 @@ class HotTierTest {
 
     assertThat(output).contains("all read").containsOnlyOnce("no more are made");
   }
+
+  private static long directBytes() {
+    return java.lang.management.ManagementFactory.getPlatformMXBeans(
+            java.lang.management.BufferPoolMXBean.class)
+        .stream()
+        .filter(pool -> pool.getName().equals("direct"))
+        .mapToLong(java.lang.management.BufferPoolMXBean::getMemoryUsed)
+        .sum();
+  }
+
+  @Test
+  void close_ofDevicesOneAfterAnother_givesTheirMemoryBack() throws Exception {
+    byte[] image = new byte[8192];
+    long before = directBytes();
+    for (int i = 0; i < 20; i++) {
+      try (CachedDevice device =
+          CachedDevice.builder(new io.uloop.MemorySource(image))
+              .pair(new CachePair(dir.resolve("c" + i), dir.resolve("b" + i)))
+              .open()) {
+        for (int n = 0; n < 8; n++) {
+          device.read(0, ByteBuffer.allocate(4096));
+        }
+      }
+    }
+    assertThat(directBytes() - before).isLessThan(10 << 20);
+  }
 }
