@@ -273,7 +273,7 @@ final class Engine {
         part.read().fail(new ClosedChannelException());
       }
       left.later().forEach(Runnable::run);
-      left.aborts().forEach(Runnable::run);
+      left.aborts().forEach(abort -> attempt(failures, abort::run));
       attempt(failures, source::close);
       // One that is late stores nothing any more, so what is there is as durable as ever.
       if (!fetcher.awaitEnd(CLOSE_SECONDS, TimeUnit.SECONDS, this::storesNoMore)) {
@@ -331,6 +331,8 @@ final class Engine {
       step.run();
     } catch (IOException e) {
       failures.add(e);
+    } catch (RuntimeException e) { // a source's: the rest is to be closed all the same
+      failures.add(new IOException("close failed: " + e, e));
     }
   }
 }

@@ -148,15 +148,21 @@ final class MissPath implements FetchRun.Context {
   /** Plans some blocks of a read and copies the ready ones; the caller holds a part of it. */
   private FetchTable.Outcome plan(
       PendingRead read, long from, long to, FetchTable.Want want, Runnable again) {
+    FetchTable.Outcome outcome = planInGate(read, from, to, want, again);
+    if (outcome == FetchTable.Outcome.CLOSED) {
+      // Outside the gate: a completion may wait for a close, and that for the evictor.
+      read.fail(new ClosedChannelException());
+    }
+    return outcome;
+  }
+
+  private FetchTable.Outcome planInGate(
+      PendingRead read, long from, long to, FetchTable.Want want, Runnable again) {
     HitPath present = Objects.requireNonNull(hits);
     long entered = present.enter();
     try {
       List<long[]> ready = new ArrayList<>(2);
       FetchTable.Outcome outcome = table.plan(read, from, to, ready, want, again);
-      if (outcome == FetchTable.Outcome.CLOSED) {
-        read.fail(new ClosedChannelException());
-        return outcome;
-      }
       for (long[] run : ready) {
         long start = Math.max(read.offset(), geometry.startOf(run[0]));
         long end = Math.min(read.end(), geometry.startOf(run[1]));
@@ -164,7 +170,7 @@ final class MissPath implements FetchRun.Context {
           read.copy(store, start, end);
         } catch (IOException e) {
           present.unreadable(run[0], run[1], e);
-          outcome = plan(read, run[0], run[1], FetchTable.Want.EXACT, again);
+          outcome = planInGate(read, run[0], run[1], FetchTable.Want.EXACT, again);
         }
       }
       return outcome;
