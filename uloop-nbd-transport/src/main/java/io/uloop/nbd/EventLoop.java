@@ -6,6 +6,7 @@ import io.netty.buffer.ByteBufAllocator;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
+import java.nio.channels.CancelledKeyException;
 import java.nio.channels.ClosedSelectorException;
 import java.nio.channels.SelectionKey;
 import java.nio.channels.Selector;
@@ -156,7 +157,7 @@ final class EventLoop implements Runnable {
   }
 
   void add(Connection connection) throws ClosedSelectorException {
-    if (stopping) {
+    if (stopping || terminated) {
       throw new ClosedSelectorException();
     }
     connections.add(connection);
@@ -180,7 +181,11 @@ final class EventLoop implements Runnable {
   }
 
   private static void wake(SelectionKey accepting) {
-    accepting.interestOps(SelectionKey.OP_ACCEPT);
+    try {
+      accepting.interestOps(SelectionKey.OP_ACCEPT);
+    } catch (CancelledKeyException e) { // the listener is closed, by another thread
+      LOG.log(Level.DEBUG, "a listener was closed while it rested", e);
+    }
   }
 
   /** Ends all connections in order, and then the loop; on the loop. */
@@ -213,7 +218,7 @@ final class EventLoop implements Runnable {
         if (now - nextSweep >= 0) {
           nextSweep = now + tick * 1_000_000;
           forEachConnection(c -> c.sweep(now));
-          resting.stream().filter(SelectionKey::isValid).forEach(EventLoop::wake);
+          resting.forEach(EventLoop::wake);
           resting.clear();
         }
       }
