@@ -272,7 +272,7 @@ final class Engine {
       for (Fetch.Part part : left.parts()) {
         part.read().fail(new ClosedChannelException());
       }
-      left.later().forEach(Runnable::run);
+      left.later().forEach(later -> attempt(failures, later::run));
       left.aborts().forEach(abort -> attempt(failures, abort::run));
       attempt(failures, source::close);
       // One that is late stores nothing any more, so what is there is as durable as ever.
@@ -331,7 +331,7 @@ final class Engine {
       step.run();
     } catch (IOException e) {
       failures.add(e);
-    } catch (RuntimeException e) { // a source's: the rest is to be closed all the same
+    } catch (RuntimeException | Error e) { // a source's: the rest is to be closed all the same
       failures.add(new IOException("close failed: " + e, e));
     }
   }

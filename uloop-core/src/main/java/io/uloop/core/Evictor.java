@@ -68,7 +68,10 @@ final class Evictor {
   /** An upper estimate: what was allocated at the last look, and all that was stored since. */
   private final AtomicLong allocated = new AtomicLong();
 
-  /** What is being stored just now, and so perhaps not yet allocated. */
+  /**
+   * What is being stored just now, and so perhaps not yet allocated. Its monitor is held for what
+   * changes both.
+   */
   private final AtomicLong landing = new AtomicLong();
 
   /** The most bytes that did not fit since the last eviction; 0 if all did. */
@@ -123,14 +126,15 @@ final class Evictor {
 
   /** Takes room for so many bytes, if there is some; {@link #stored} tells of their end. */
   boolean takeRoom(long bytes) {
-    landing.addAndGet(bytes);
-    if (allocated.addAndGet(bytes) <= limitBytes) {
+    synchronized (landing) {
+      if (allocated.get() + bytes > limitBytes) {
+        refused.accumulateAndGet(bytes, Math::max);
+        return false;
+      }
+      landing.addAndGet(bytes);
+      allocated.addAndGet(bytes);
       return true;
     }
-    allocated.addAndGet(-bytes);
-    landing.addAndGet(-bytes);
-    refused.accumulateAndGet(bytes, Math::max);
-    return false;
   }
 
   /** How many bytes more can be stored without evicting something for them. */
@@ -147,10 +151,13 @@ final class Evictor {
   }
 
   /** Brings the estimate down to what is allocated; never below, whatever is stored meanwhile. */
-  private void look() throws IOException {
-    // In this order: what comes or lands meanwhile counts twice rather than not at all.
-    long before = allocated.get();
-    long coming = landing.get();
+  private synchronized void look() throws IOException {
+    long before;
+    long coming;
+    synchronized (landing) {
+      before = allocated.get();
+      coming = landing.get();
+    }
     allocated.addAndGet(store.data().allocatedBytes() + coming - before);
   }
 
@@ -159,9 +166,18 @@ final class Evictor {
     closed = true;
   }
 
-  /** Notes that bytes have been stored for which room was taken, or could not be. */
-  void stored(long bytes) {
-    landing.addAndGet(-bytes);
+  /**
+   * Notes that the storing of bytes for which room was taken has ended.
+   *
+   * @param written whether they are in the file, or may be; zeroes are not
+   */
+  void stored(long bytes, boolean written) {
+    synchronized (landing) {
+      landing.addAndGet(-bytes);
+      if (!written) {
+        allocated.addAndGet(-bytes);
+      }
+    }
   }
 
   private long highMark() {

@@ -57,7 +57,7 @@ final class FetchPlanner {
     long unit = shape.unit.blocks();
     long reach = want == FetchTable.Want.DEMAND ? shape.unit.reach(block) : unit;
     long[] run = gap(block, to, exact, Math.min(reach, shape.maxFetch));
-    begin(run, exact, want.background);
+    begin(run, want.narrow, want.background);
     if (reach > unit && queue.queuedBackground() == 0) { // or what is asked for piles up
       long start = absentFrom(run[0], block - block % reach);
       if (start < run[0]) {
@@ -184,7 +184,7 @@ final class FetchPlanner {
   }
 
   /** Puts fetches for a run of blocks into flight and into the queue, split at the grid. */
-  private void begin(long[] run, boolean exact, boolean inBackground) {
+  private void begin(long[] run, boolean narrow, boolean inBackground) {
     long most = inBackground ? shape.maxBackground : shape.maxFetch;
     for (long from = run[0]; from < run[1]; ) {
       long end = Math.min(run[1], (from / most + 1) * most);
@@ -198,8 +198,8 @@ final class FetchPlanner {
         from = end;
         continue;
       }
-      if (!lengthenQueued(from, to, exact, inBackground, most)) {
-        Fetch fetch = new Fetch(from, to, inBackground, exact);
+      if (!lengthenQueued(from, to, narrow, inBackground, most)) {
+        Fetch fetch = new Fetch(from, to, inBackground, narrow);
         inFlight.add(fetch);
         queue.add(fetch);
       }
@@ -207,14 +207,18 @@ final class FetchPlanner {
     }
   }
 
-  /** Joins a run to a queued fetch that ends where it begins, if both fit one fetch. */
+  /**
+   * Joins a run to a queued fetch that ends where it begins, if both fit one fetch. A narrow one is
+   * for its own blocks alone: what is bad in another's must not fail it.
+   */
   private boolean lengthenQueued(
-      long from, long to, boolean exact, boolean inBackground, long most) {
+      long from, long to, boolean narrow, boolean inBackground, long most) {
     Fetch before = inFlight.before(from);
-    if (before == null
+    if (narrow
+        || before == null
         || before.state != Fetch.State.QUEUED
         || before.end != from
-        || before.narrow != exact
+        || before.narrow
         || before.background != inBackground
         || to - before.next > most) {
       return false;

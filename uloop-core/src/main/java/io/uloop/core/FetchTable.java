@@ -56,19 +56,23 @@ final class FetchTable {
   /** What for, and how much more than what is missing. */
   enum Want {
     /** A reader waits: widened to the grid. */
-    DEMAND(false, false),
+    DEMAND(false, false, false),
     /** A reader waits, and no more is asked for than it needs. */
-    EXACT(true, false),
+    EXACT(true, true, false),
     /** Nobody waits: after all that somebody waits for. */
-    BACKGROUND(false, true),
+    BACKGROUND(false, false, true),
     /** Nobody waits, and no more is asked for than is wanted. */
-    BACKGROUND_EXACT(true, true);
+    BACKGROUND_EXACT(true, true, true),
+    /** Nobody waits, there is room for no more, and what of it can be had is wanted. */
+    FILL(true, false, true);
 
     final boolean exact;
+    final boolean narrow;
     final boolean background;
 
-    Want(boolean exact, boolean background) {
+    Want(boolean exact, boolean narrow, boolean background) {
       this.exact = exact;
+      this.narrow = narrow;
       this.background = background;
     }
   }

@@ -238,8 +238,10 @@ final class HotTier {
     if (ended || find(block) != null || !store.isReady(block, block + 1)) {
       return;
     }
+    Cache<Copy, Copy> copies;
     Copy copy;
     try {
+      copies = policy().copies; // before anybody may find the copy
       copy = new Copy(block, Memory.POOL.directBuffer(geometry.blockSizeBytes()), length);
     } catch (OutOfMemoryError e) {
       ended = true;
@@ -258,9 +260,9 @@ final class HotTier {
     int first = firstSlot(block);
     for (int slot = first; slot < first + PROBES; slot++) {
       if (slots.compareAndSet(slot, null, copy)) {
-        policy().copies.put(copy, copy);
+        copies.put(copy, copy);
         if (drops.get() != before) {
-          policy().copies.invalidate(copy);
+          copies.invalidate(copy);
         }
         if (closed) {
           close();

@@ -51,12 +51,16 @@ final class LocalFile implements Storage.File {
   private final String key;
   private final ReentrantLock reopening = new ReentrantLock();
 
+  /** Held while something is mapped; taken before {@link #reopening}. */
+  private final ReentrantLock mapping = new ReentrantLock();
+
   /**
-   * Held for a look at the size and for a mapping, which the JDK must not do at once: who is
-   * interrupted as it asks for the size closes the channel under a lock that who maps waits for,
-   * and waits for who maps to leave the channel. Both would wait for ever.
+   * A descriptor that nothing but {@link #map} uses, opened with the first mapping. In the JDK, who
+   * is interrupted as it asks a channel for its size, as each transfer does, closes it under a lock
+   * that who maps waits for, and waits for who maps to leave the channel: both for ever.
    */
-  private final ReentrantLock sizing = new ReentrantLock();
+  @GuardedBy("mapping")
+  private @Nullable RandomAccessFile mapped;
 
   private volatile RandomAccessFile file;
 
@@ -204,12 +208,7 @@ final class LocalFile implements Storage.File {
 
   @Override
   public long size() throws IOException {
-    sizing.lock();
-    try {
-      return steadily(FileChannel::size);
-    } finally {
-      sizing.unlock();
-    }
+    return steadily(FileChannel::size);
   }
 
   @Override
@@ -287,17 +286,65 @@ final class LocalFile implements Storage.File {
 
   @Override
   public ByteBuffer map(long position, long length) throws IOException {
-    sizing.lock();
+    boolean interrupted = false;
+    mapping.lock();
     try {
-      // The JDK would make a file that is too short longer, and its hole would be read as zeroes.
-      long size = size();
-      if (size < position + length) {
-        throw new EOFException("is " + size + " bytes, expected " + (position + length));
+      while (true) {
+        FileChannel current = mappable();
+        interrupted |= Thread.interrupted();
+        try {
+          // The JDK would make a file that is too short longer, and its hole would be read as
+          // zeroes.
+          long size = current.size();
+          if (size < position + length) {
+            throw new EOFException("is " + size + " bytes, expected " + (position + length));
+          }
+          return current.map(FileChannel.MapMode.READ_ONLY, position, length);
+        } catch (ClosedByInterruptException e) {
+          interrupted |= Thread.interrupted();
+        } catch (ClosedChannelException e) {
+          if (current.isOpen()) {
+            throw e;
+          }
+        }
       }
-      return steadily(channel -> channel.map(FileChannel.MapMode.READ_ONLY, position, length));
     } finally {
-      sizing.unlock();
+      mapping.unlock();
+      if (interrupted) {
+        Thread.currentThread().interrupt();
+      }
     }
+  }
+
+  /** The channel to map from; the one for all else if the file is at its path no more. */
+  @GuardedBy("mapping")
+  private FileChannel mappable() throws IOException {
+    RandomAccessFile own = mapped;
+    if (own != null && own.getChannel().isOpen()) {
+      return own.getChannel();
+    }
+    reopening.lock();
+    try {
+      FileChannel other = channel();
+      FileLock held = lock;
+      if (own != null && held != null) {
+        // Dropped with the descriptor that an interrupt closed; the JDK does not know.
+        held.release();
+        lock = relocked(other);
+      }
+      mapped = null;
+      if (!isAtItsPath()) {
+        return other;
+      }
+      mapped = new RandomAccessFile(path.toFile(), "r");
+      return mapped.getChannel();
+    } finally {
+      reopening.unlock();
+    }
+  }
+
+  private boolean isAtItsPath() throws IOException {
+    return Files.exists(path) && key(path).equals(key);
   }
 
   @Override
@@ -353,7 +400,7 @@ final class LocalFile implements Storage.File {
         throw new ClosedChannelException();
       }
       if (!file.getChannel().isOpen()) {
-        if (!Files.exists(path) || !key(path).equals(key)) {
+        if (!isAtItsPath()) {
           throw new NoSuchFileException(path + ": removed or replaced while in use");
         }
         // It counts as closed as soon as the closing begins; this waits for the end of that, when
@@ -378,6 +425,7 @@ final class LocalFile implements Storage.File {
 
   @Override
   public void close() throws IOException {
+    mapping.lock();
     reopening.lock();
     try {
       closed = true;
@@ -385,9 +433,13 @@ final class LocalFile implements Storage.File {
         libc.close();
         libc = null;
       }
+      if (mapped != null) {
+        mapped.close();
+      }
       file.close();
     } finally {
       reopening.unlock();
+      mapping.unlock();
     }
   }
 }

@@ -10,6 +10,7 @@ import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.util.ArrayList;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.TimeUnit;
@@ -95,8 +96,7 @@ final class MissPath implements FetchRun.Context {
   /** As {@link #submit}, but after all that readers wait for. */
   void submitInBackground(PendingRead read) {
     // Room was measured for what is asked for: a fetch that is widened would push something out.
-    FetchTable.Want want =
-        evictor == null ? FetchTable.Want.BACKGROUND : FetchTable.Want.BACKGROUND_EXACT;
+    FetchTable.Want want = evictor == null ? FetchTable.Want.BACKGROUND : FetchTable.Want.FILL;
     if (plan(read, want, false)) {
       finishPlanning(read);
     }
@@ -237,8 +237,10 @@ final class MissPath implements FetchRun.Context {
     if (closed || health.isFailing() || !room(bytes.remaining())) {
       return false;
     }
+    boolean written = true;
     try {
-      if (writer.store(block, bytes)) {
+      written = writer.store(block, bytes);
+      if (written) {
         health.succeeded();
         committer.stored(bytes.remaining());
       }
@@ -249,7 +251,10 @@ final class MissPath implements FetchRun.Context {
       return false;
     } finally {
       if (evictor != null) {
-        evictor.stored(bytes.remaining());
+        evictor.stored(bytes.remaining(), written);
+        if (evictor.wanted()) {
+          committer.hurry();
+        }
       }
     }
   }
@@ -261,7 +266,7 @@ final class MissPath implements FetchRun.Context {
       return true;
     }
     boolean fits = bounded.takeRoom(bytes);
-    if (bounded.wanted()) {
+    if (!fits) {
       committer.hurry();
     }
     return fits;
@@ -285,7 +290,10 @@ final class MissPath implements FetchRun.Context {
             && (cause instanceof FetchRun.Cancelled
                 || (!fetch.narrow && FetchRun.mayBePartial(cause)));
     Throwable shown = shown(cause);
-    for (Fetch.Part part : parts) {
+    // Who needs least first: it is asked for alone, and not with what is bad for another.
+    List<Fetch.Part> smallest = new ArrayList<>(parts);
+    smallest.sort(Comparator.comparingLong(part -> part.to() - part.from()));
+    for (Fetch.Part part : smallest) {
       if (again) {
         planAgain(
             part, fetch.background ? FetchTable.Want.BACKGROUND_EXACT : FetchTable.Want.EXACT);

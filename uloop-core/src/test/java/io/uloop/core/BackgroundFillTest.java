@@ -13,12 +13,15 @@ import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The background fill, in good times and in bad ones. */
 @Timeout(60)
@@ -167,6 +170,47 @@ class BackgroundFillTest {
       assertThat(device.statistics().presentBytes()).isBetween(2L << 20, highMark);
       assertThat(device.presentBytes(8 << 20, SIZE - (8 << 20))).isEqualTo(SIZE - (8 << 20));
       assertThat(device.statistics().evictedBytes()).isZero();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(longs = {Long.MAX_VALUE, 9 << 20})
+  void sourceThatFailsOnce_isAskedAgain(long limit) throws Exception {
+    source.failNext(new SourceProtocolException("once"));
+    try (CachedDevice device = builder(source).maxCacheBytes(limit).open()) {
+      assertThat(device.fill(Long.MAX_VALUE, 1).await()).isTrue();
+    }
+  }
+
+  /** Who joins a piece that turns out to be bad elsewhere. */
+  @ParameterizedTest
+  @ValueSource(longs = {Long.MAX_VALUE, 4 << 20})
+  void badSpot_failsNoReaderOfTheRestOfThePiece(long limit) throws Exception {
+    CountDownLatch asked = new CountDownLatch(1);
+    CountDownLatch joined = new CountDownLatch(1);
+    ForwardingSource bad =
+        new ForwardingSource(source) {
+          @Override
+          public void read(long offset, long length, ReadSink sink) throws IOException {
+            if (offset <= 900_000 && 900_000 < offset + length) {
+              asked.countDown();
+              BlockingRead.awaitUninterruptibly(joined);
+              throw new SourceProtocolException("a bad spot");
+            }
+            super.read(offset, length, sink);
+          }
+        };
+    try (CachedDevice device = builder(bad).maxCacheBytes(limit).open()) {
+      BackgroundFill fill = device.fill(Long.MAX_VALUE, 1);
+      asked.await();
+      ByteBuffer dst = ByteBuffer.allocate(4096);
+      CompletableFuture<Throwable> end = new CompletableFuture<>();
+      device.readAsync(4096, dst, end::complete);
+      joined.countDown();
+
+      assertThat(end.get()).isNull();
+      assertThat(dst.flip().mismatch(ByteBuffer.wrap(image, 4096, 4096))).isEqualTo(-1);
+      assertThatThrownBy(fill::await).hasMessageContaining("a bad spot");
     }
   }
 }

@@ -355,12 +355,16 @@ class CloseTest {
   }
 
   /** A plug-in may throw what it must not; nothing else stays open then, as the guard sees. */
-  @Test
-  void sourceThatThrowsAsItIsClosed_isToldAndTheRestIsClosed() throws Exception {
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void sourceThatThrowsAsItIsClosed_isToldAndTheRestIsClosed(boolean error) throws Exception {
     ForwardingSource source =
         new ForwardingSource(new MemorySource(image)) {
           @Override
           public void close() {
+            if (error) {
+              throw new NoClassDefFoundError("not now");
+            }
             throw new IllegalStateException("not now");
           }
         };

@@ -105,6 +105,24 @@ class EvictorTest {
     }
   }
 
+  /** A fill leaves hardly any room below the high mark. */
+  @Test
+  void zeroes_afterAFill_evictNothing() throws Exception {
+    Arrays.fill(image, SIZE / 2, SIZE, (byte) 0);
+    try (CachedDevice device = builder().open()) {
+      device.fill(Long.MAX_VALUE, 1).await();
+      long filled = device.presentBytes(0, SIZE / 2);
+      for (int offset = SIZE / 2; offset < SIZE; offset += 65536) {
+        assertRead(device, offset, 65536);
+      }
+      device.flush();
+
+      assertThat(device.statistics().evictedBytes()).isZero();
+      assertThat(device.statistics().passThroughBytes()).isZero();
+      assertThat(device.presentBytes(0, SIZE / 2)).isEqualTo(filled);
+    }
+  }
+
   @Test
   void punchThatFails_isTriedAgainAndFailsNoFlush() throws Exception {
     guard.expectWarnings("eviction failed");

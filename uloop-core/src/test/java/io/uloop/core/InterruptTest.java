@@ -8,15 +8,23 @@ import io.uloop.MemorySource;
 import io.uloop.TestSeed;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.io.OutputStream;
 import java.nio.ByteBuffer;
+import java.nio.channels.Channels;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
+import java.nio.channels.WritableByteChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.FutureTask;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.concurrent.locks.LockSupport;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -240,7 +248,72 @@ class InterruptTest {
     }
   }
 
-  /** The JDK waits for ever if one is interrupted as it looks at the size while another maps. */
+  /** In the JDK a thread that maps and one that is interrupted as it transfers may deadlock. */
+  @Test
+  void map_whileTransfersAreInterrupted_waitsForNobody() throws Exception {
+    LocalFile file = new LocalFile(dir.resolve("mapped"));
+    assertThat(file.tryLock()).isTrue();
+    file.setSize(8192);
+    AtomicBoolean mapped = new AtomicBoolean();
+    List<FutureTask<Void>> transfers = new ArrayList<>();
+    List<Thread> interrupted = new ArrayList<>();
+    for (int t = 0; t < 2; t++) {
+      FutureTask<Void> transfer =
+          new FutureTask<>(
+              () -> {
+                WritableByteChannel sink = Channels.newChannel(OutputStream.nullOutputStream());
+                while (!mapped.get()) {
+                  try {
+                    assertThat(file.transferTo(0, 10, sink)).isEqualTo(10);
+                  } catch (ClosedChannelException e) {
+                    sink = Channels.newChannel(OutputStream.nullOutputStream());
+                  }
+                  Thread.interrupted();
+                }
+                return null;
+              });
+      transfers.add(transfer);
+      Thread thread = new Thread(transfer);
+      thread.setDaemon(true);
+      thread.start();
+      interrupted.add(thread);
+    }
+    Thread pest =
+        new Thread(
+            () -> {
+              for (int i = 0; !mapped.get(); i++) {
+                interrupted.get(i & 1).interrupt();
+                LockSupport.parkNanos(20_000);
+              }
+            });
+    pest.setDaemon(true);
+    pest.start();
+    List<FutureTask<Void>> maps = new ArrayList<>();
+    for (int t = 0; t < 2; t++) {
+      FutureTask<Void> map =
+          new FutureTask<>(
+              () -> {
+                for (int i = 0; i < 10_000; i++) {
+                  assertThat(file.map(4096, 4096).capacity()).isEqualTo(4096);
+                }
+                return null;
+              });
+      maps.add(map);
+      Thread thread = new Thread(map);
+      thread.setDaemon(true);
+      thread.start();
+    }
+
+    for (FutureTask<Void> map : maps) {
+      map.get(30, TimeUnit.SECONDS);
+    }
+    mapped.set(true);
+    for (FutureTask<Void> transfer : transfers) {
+      transfer.get(10, TimeUnit.SECONDS);
+    }
+    file.close();
+  }
+
   @Test
   void map_byManyThreadsThatAreInterrupted_waitsForNobody() throws Exception {
     LocalFile file = new LocalFile(dir.resolve("mapped"));

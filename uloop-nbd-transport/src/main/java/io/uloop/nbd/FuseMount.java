@@ -148,7 +148,7 @@ final class FuseMount {
                 started.complete(child);
                 words.complete(readToTheEnd(child.getErrorStream()));
                 child.waitFor(); // Ending before it would end it.
-              } catch (IOException | InterruptedException | RuntimeException e) {
+              } catch (IOException | InterruptedException | RuntimeException | Error e) {
                 started.completeExceptionally(e);
               }
             },
