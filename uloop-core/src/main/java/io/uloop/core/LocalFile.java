@@ -28,9 +28,10 @@ import org.jspecify.annotations.Nullable;
  * #transferTo}, in {@link #map} and, for checksums and where a file cannot be mapped, in {@link
  * #read}. So a channel that an interrupt closed is opened again, and the step repeated. And POSIX
  * record locks (fcntl(2), F_SETLK) are dropped when the process closes <em>any</em> descriptor of
- * the file; so no second descriptor is ever closed before the end, and the lock is taken again with
- * the new channel. The JDK opens and closes one for each look at the extended attributes: so the
- * mark is read before the lock is taken, and the lock is taken again after the mark was written.
+ * the file; so no second descriptor is closed before the end, but by an interrupt, and then the
+ * lock is taken again. The JDK opens and closes one for each look at the extended attributes: so
+ * the mark is read before the lock is taken, and the lock is taken again after the mark was
+ * written.
  */
 final class LocalFile implements Storage.File {
 
@@ -325,13 +326,7 @@ final class LocalFile implements Storage.File {
     }
     reopening.lock();
     try {
-      FileChannel other = channel();
-      FileLock held = lock;
-      if (own != null && held != null) {
-        // Dropped with the descriptor that an interrupt closed; the JDK does not know.
-        held.release();
-        lock = relocked(other);
-      }
+      FileChannel other = own == null ? channel() : relocked();
       mapped = null;
       if (!isAtItsPath()) {
         return other;
@@ -340,6 +335,27 @@ final class LocalFile implements Storage.File {
       return mapped.getChannel();
     } finally {
       reopening.unlock();
+    }
+  }
+
+  /** Takes the lock again, which went with a descriptor without the JDK's knowing. */
+  @GuardedBy("reopening")
+  private FileChannel relocked() throws IOException {
+    while (true) {
+      FileChannel current = channel();
+      FileLock held = lock;
+      if (held == null) {
+        return current;
+      }
+      try {
+        held.release();
+        lock = relocked(current);
+        return current;
+      } catch (ClosedChannelException e) {
+        if (current.isOpen()) {
+          throw e;
+        }
+      }
     }
   }
 

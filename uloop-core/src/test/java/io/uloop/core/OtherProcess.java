@@ -70,6 +70,17 @@ final class OtherProcess {
     }
   }
 
+  /** Tries to lock a file; says whether it could. */
+  static final class Lock {
+    private Lock() {}
+
+    public static void main(String[] arguments) throws IOException {
+      LocalFile file = new LocalFile(Path.of(arguments[0]));
+      System.out.println(file.tryLock());
+      file.close();
+    }
+  }
+
   /** Reads at random through a device until it is killed, or its standard input ends. */
   static final class ReadUntilKilled {
     private ReadUntilKilled() {}
