@@ -12,11 +12,9 @@ import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.channels.WritableByteChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.attribute.UserDefinedFileAttributeView;
 import java.util.concurrent.locks.ReentrantLock;
 import org.jspecify.annotations.Nullable;
 
@@ -44,9 +42,6 @@ final class LocalFile implements Storage.File {
    * cache.
    */
   private static final int MOST_WRITE_BYTES = 16 * 1024;
-
-  /** An extended attribute, {@code user.uloop.mark} (xattr(7)). */
-  private static final String MARK = "uloop.mark";
 
   private final Path path;
   private final String key;
@@ -104,23 +99,9 @@ final class LocalFile implements Storage.File {
   public @Nullable String mark() {
     reopening.lock();
     try {
-      return lock == null ? readMark() : mark;
+      return lock == null ? FileMark.read(path) : mark;
     } finally {
       reopening.unlock();
-    }
-  }
-
-  private @Nullable String readMark() {
-    try {
-      UserDefinedFileAttributeView view = attributes();
-      if (view == null || !view.list().contains(MARK)) {
-        return null;
-      }
-      ByteBuffer value = ByteBuffer.allocate(view.size(MARK));
-      view.read(MARK, value);
-      return StandardCharsets.US_ASCII.decode(value.flip()).toString();
-    } catch (IOException e) {
-      return null; // ENOTSUP: tmpfs before Linux 6.6, some network file systems
     }
   }
 
@@ -133,7 +114,7 @@ final class LocalFile implements Storage.File {
       if (held != null) {
         held.release();
       }
-      boolean written = writeMark(wanted);
+      boolean written = FileMark.write(path, wanted);
       if (held != null) {
         lock = relocked(current);
       }
@@ -151,29 +132,12 @@ final class LocalFile implements Storage.File {
         });
   }
 
-  private boolean writeMark(String wanted) {
-    try {
-      UserDefinedFileAttributeView view = attributes();
-      if (view != null) {
-        view.write(MARK, StandardCharsets.US_ASCII.encode(wanted));
-        return true;
-      }
-    } catch (IOException e) {
-      // as above
-    }
-    return false;
-  }
-
   private FileLock relocked(FileChannel channel) throws IOException {
     FileLock again = channel.tryLock();
     if (again == null) {
       throw new IOException(path + ": lost its lock to another process");
     }
     return again;
-  }
-
-  private @Nullable UserDefinedFileAttributeView attributes() {
-    return Files.getFileAttributeView(path, UserDefinedFileAttributeView.class);
   }
 
   /** One step on the channel. */
@@ -393,7 +357,7 @@ final class LocalFile implements Storage.File {
   public boolean tryLock() throws IOException {
     reopening.lock();
     try {
-      mark = readMark();
+      mark = FileMark.read(path);
       lock = file.getChannel().tryLock();
       return lock != null;
     } catch (OverlappingFileLockException e) {
