@@ -140,20 +140,29 @@ final class LocalFile implements Storage.File {
     return again;
   }
 
+  /** Gives a channel that is open. */
+  private interface Opener {
+    FileChannel open() throws IOException;
+  }
+
   /** One step on the channel. */
   private interface Step<T> {
     T run(FileChannel channel) throws IOException;
+  }
+
+  private <T> T steadily(Step<T> step) throws IOException {
+    return steadily(this::channel, step);
   }
 
   /**
    * Runs a step to its end, interrupted or not: neither the interrupt of this thread nor one that
    * closes the channel under it makes it fail. The interrupt is kept for whoever waits next.
    */
-  private <T> T steadily(Step<T> step) throws IOException {
+  private static <T> T steadily(Opener opener, Step<T> step) throws IOException {
     boolean interrupted = false;
     try {
       while (true) {
-        FileChannel current = channel();
+        FileChannel current = opener.open();
         try {
           return step.run(current);
         } catch (ClosedByInterruptException e) {
@@ -251,45 +260,33 @@ final class LocalFile implements Storage.File {
 
   @Override
   public ByteBuffer map(long position, long length) throws IOException {
-    boolean interrupted = false;
     mapping.lock();
     try {
-      while (true) {
-        FileChannel current = mappable();
-        interrupted |= Thread.interrupted();
-        try {
-          // The JDK would make a file that is too short longer, and its hole would be read as
-          // zeroes.
-          long size = current.size();
-          if (size < position + length) {
-            throw new EOFException("is " + size + " bytes, expected " + (position + length));
-          }
-          return current.map(FileChannel.MapMode.READ_ONLY, position, length);
-        } catch (ClosedByInterruptException e) {
-          interrupted |= Thread.interrupted();
-        } catch (ClosedChannelException e) {
-          if (current.isOpen()) {
-            throw e;
-          }
-        }
-      }
+      return steadily(
+          this::mappable,
+          channel -> {
+            // The JDK would make a file that is too short longer, and its hole would be read as
+            // zeroes.
+            long size = channel.size();
+            if (size < position + length) {
+              throw new EOFException("is " + size + " bytes, expected " + (position + length));
+            }
+            return channel.map(FileChannel.MapMode.READ_ONLY, position, length);
+          });
     } finally {
       mapping.unlock();
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
     }
   }
 
   /** The channel to map from; the one for all else if the file is at its path no more. */
-  @GuardedBy("mapping")
   private FileChannel mappable() throws IOException {
-    RandomAccessFile own = mapped;
-    if (own != null && own.getChannel().isOpen()) {
-      return own.getChannel();
-    }
+    mapping.lock(); // which who maps has already
     reopening.lock();
     try {
+      RandomAccessFile own = mapped;
+      if (own != null && own.getChannel().isOpen()) {
+        return own.getChannel();
+      }
       FileChannel other = own == null ? channel() : relocked();
       mapped = null;
       if (!isAtItsPath()) {
@@ -299,6 +296,7 @@ final class LocalFile implements Storage.File {
       return mapped.getChannel();
     } finally {
       reopening.unlock();
+      mapping.unlock();
     }
   }
 

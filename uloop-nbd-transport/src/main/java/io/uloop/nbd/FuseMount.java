@@ -13,6 +13,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
@@ -155,21 +156,10 @@ final class FuseMount {
             "uloop-fuse");
     parent.setDaemon(true);
     parent.start();
-    boolean interrupted = false;
     try {
-      while (true) {
-        try {
-          return started.get();
-        } catch (InterruptedException e) {
-          interrupted = true; // The child would have nobody to end it.
-        }
-      }
-    } catch (ExecutionException e) {
+      return started.join(); // Whatever comes: the child would have nobody to end it.
+    } catch (CompletionException e) {
       throw new IOException("cannot run " + command.get(0) + ": " + e.getCause(), e);
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
     }
   }
 

@@ -3,7 +3,7 @@ package io.uloop.nbd;
 
 import java.io.IOException;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.ExecutionException;
+import java.util.concurrent.CompletionException;
 
 /**
  * Keeps a process that serves a writable kernel device from waiting for itself.
@@ -96,24 +96,13 @@ public final class KernelMemory {
             "uloop-flusher");
     thread.setDaemon(true);
     thread.start();
-    boolean interrupted = false;
     try {
-      while (true) {
-        try {
-          return result.get();
-        } catch (InterruptedException e) {
-          interrupted = true; // What is being started would have nobody to end it.
-        }
-      }
-    } catch (ExecutionException e) {
+      return result.join(); // Whatever comes: what is being started would have nobody to end it.
+    } catch (CompletionException e) {
       if (e.getCause() instanceof IOException failure) {
         throw failure;
       }
       throw new IOException(e.getCause());
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
     }
   }
 }
