@@ -30,8 +30,8 @@ import java.util.concurrent.atomic.AtomicLong;
  * bytes of such blocks count all the same: so the first time that there is something to do, and
  * when evicting did not help, whatever is absent is punched ({@link #sweep}).
  *
- * <p><b>Threads:</b> {@link #used}, {@link #takeRoom} and {@link #stored} any; {@link #run} the
- * committer's only.
+ * <p><b>Threads:</b> {@link #used}, {@link #takeRoom}, {@link #stored} and {@link #roomToFill} any;
+ * {@link #run} the committer's only.
  */
 final class Evictor {
 

@@ -250,6 +250,7 @@ final class LocalFile implements Storage.File {
         throw new ClosedChannelException();
       }
       if (libc == null) {
+        requireAtItsPath();
         libc = LibC.open(path);
       }
       return libc;
@@ -287,13 +288,18 @@ final class LocalFile implements Storage.File {
       if (own != null && own.getChannel().isOpen()) {
         return own.getChannel();
       }
-      FileChannel other = own == null ? channel() : relocked();
       mapped = null;
+      FileChannel other = own == null ? channel() : lockAgain();
       if (!isAtItsPath()) {
         return other;
       }
-      mapped = new RandomAccessFile(path.toFile(), "r");
-      return mapped.getChannel();
+      RandomAccessFile opened = new RandomAccessFile(path.toFile(), "r");
+      if (!isAtItsPath()) { // nor, perhaps, when it was opened
+        opened.close();
+        return lockAgain();
+      }
+      mapped = opened;
+      return opened.getChannel();
     } finally {
       reopening.unlock();
       mapping.unlock();
@@ -302,7 +308,7 @@ final class LocalFile implements Storage.File {
 
   /** Takes the lock again, which went with a descriptor without the JDK's knowing. */
   @GuardedBy("reopening")
-  private FileChannel relocked() throws IOException {
+  private FileChannel lockAgain() throws IOException {
     while (true) {
       FileChannel current = channel();
       FileLock held = lock;
@@ -323,6 +329,12 @@ final class LocalFile implements Storage.File {
 
   private boolean isAtItsPath() throws IOException {
     return Files.exists(path) && key(path).equals(key);
+  }
+
+  private void requireAtItsPath() throws IOException {
+    if (!isAtItsPath()) {
+      throw new NoSuchFileException(path + ": removed or replaced while in use");
+    }
   }
 
   @Override
@@ -378,9 +390,7 @@ final class LocalFile implements Storage.File {
         throw new ClosedChannelException();
       }
       if (!file.getChannel().isOpen()) {
-        if (!isAtItsPath()) {
-          throw new NoSuchFileException(path + ": removed or replaced while in use");
-        }
+        requireAtItsPath();
         // It counts as closed as soon as the closing begins; this waits for the end of that, when
         // the JDK has forgotten its lock.
         file.getChannel().close();

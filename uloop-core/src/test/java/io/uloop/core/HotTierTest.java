@@ -8,6 +8,8 @@ import io.uloop.PatternSource;
 import io.uloop.TestSeed;
 import java.io.IOException;
 import java.io.RandomAccessFile;
+import java.lang.management.BufferPoolMXBean;
+import java.lang.management.ManagementFactory;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -129,11 +131,9 @@ class HotTierTest {
   }
 
   private static long directBytes() {
-    return java.lang.management.ManagementFactory.getPlatformMXBeans(
-            java.lang.management.BufferPoolMXBean.class)
-        .stream()
+    return ManagementFactory.getPlatformMXBeans(BufferPoolMXBean.class).stream()
         .filter(pool -> pool.getName().equals("direct"))
-        .mapToLong(java.lang.management.BufferPoolMXBean::getMemoryUsed)
+        .mapToLong(BufferPoolMXBean::getMemoryUsed)
         .sum();
   }
 
@@ -143,7 +143,7 @@ class HotTierTest {
     long before = directBytes();
     for (int i = 0; i < 20; i++) {
       try (CachedDevice device =
-          CachedDevice.builder(new io.uloop.MemorySource(image))
+          CachedDevice.builder(new MemorySource(image))
               .pair(new CachePair(dir.resolve("c" + i), dir.resolve("b" + i)))
               .open()) {
         for (int n = 0; n < 8; n++) {
