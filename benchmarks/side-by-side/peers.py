@@ -19,6 +19,7 @@ def ch(cmd):
     return (["chroot", CHROOT] if CHROOT else []) + cmd
 
 class System:
+    only = None   # the workloads it knows, if not all
     def __init__(self, name, url):
         self.name, self.url = name, url
         self.dir = os.path.join(WORK, name)
@@ -73,16 +74,18 @@ class QemuCor(System):
             subprocess.run(ch(["qemu-img", "create", "-q", "-f", "qcow2", "-b", self.url, "-F", "raw", q]), check=True)
         return ch(["qemu-nbd", "-k", self.sock, "-t", "-e", "16", "--image-opts",
                    f"driver=copy-on-read,file.driver=qcow2,file.file.driver=file,file.file.filename={q}"])
-class Floor(System):   # for cold-seq only: see floor.c
+class Floor(System):   # see floor.c
+    only = "cold-seq",
     program, options = "floor", "4 1048576 262144 1"
     def command(self):
         host, path = self.url.split("//")[1].split("/", 1)
         return [os.path.join(os.path.dirname(WORK), self.program), self.sock, os.path.join(self.dir, "c"), host.split(":")[1], "/" + path] + self.options.split()
 class Floor32(Floor):   # with as many connections as uloop has, for an origin that is not near
     options = "32 1048576 262144 1"
-class FloorRandom4k(Floor):   # for cold-rand4k-* only: see floor-random.c
+class FloorRandom4k(Floor):   # see floor-random.c
+    only = "cold-rand4k-qd1", "cold-rand4k-qd32"
     program, options = "floor-random", "32 4096"
-class FloorRandom64k(Floor):
+class FloorRandom64k(FloorRandom4k):
     program, options = "floor-random", "32 65536"
 class Uloop(System):
     def command(self):
@@ -160,6 +163,8 @@ def main():
       for name in o.systems.split(","):
         warm = None
         for w in o.workloads.split(","):
+            if w not in (SYSTEMS[name].only or WORKLOADS):
+                print(f"{name} is not for {w}", file=sys.stderr); continue
             needs, f = WORKLOADS[w]
             if needs and warm is None:
                 warm = SYSTEMS[name](name, o.url); warm.start(); nbdcopy(warm)
