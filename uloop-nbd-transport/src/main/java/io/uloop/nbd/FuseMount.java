@@ -237,14 +237,21 @@ final class FuseMount {
     }
   }
 
-  private void end() {
+  /** Ends the child. What a killed one leaves of a mount would answer nobody. */
+  private void end() throws IOException {
+    if (!endsByItself()) {
+      child.destroyForcibly();
+      child.onExit().completeOnTimeout(child, END_SECONDS, TimeUnit.SECONDS).join();
+      tryUnmount(MNT_DETACH);
+    }
+  }
+
+  private boolean endsByItself() {
     try {
-      if (child.waitFor(END_SECONDS, TimeUnit.SECONDS)) {
-        return;
-      }
+      return child.waitFor(END_SECONDS, TimeUnit.SECONDS);
     } catch (InterruptedException e) {
       Thread.currentThread().interrupt();
+      return false;
     }
-    child.destroyForcibly();
   }
 }

@@ -7,12 +7,14 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.uloop.DeviceTransport.Attachment;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.FileChannel;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.time.Duration;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -104,10 +106,7 @@ class LoopTransportTest {
     try (KernelTestDevice device = KernelTestDevice.readOnly(disk)) {
       Attachment attachment =
           new KernelTransport().attach(device, "/dev/loop", Map.of("detach-wait", "0"));
-      Process holder =
-          new ProcessBuilder("sh", "-c", "exec 7<" + attachment.place() + "; echo; exec sleep 60")
-              .start();
-      assertThat(holder.getInputStream().read()).isEqualTo('\n');
+      Process holder = holdOpen(attachment.place());
 
       assertThatThrownBy(attachment::close)
           .hasMessageContaining("is in use and stays attached: process " + holder.pid());
@@ -126,6 +125,37 @@ class LoopTransportTest {
           .isInstanceOf(IllegalArgumentException.class)
           .hasMessageContaining("at least one block");
     }
+  }
+
+  /** What stays of a mount when its child is gone answers nobody, and keeps its directory. */
+  @Test
+  void close_ofAMountInUseOnAnInterruptedThread_leavesNeitherMountNorChild() throws Exception {
+    long before = children();
+    String socket = directory.resolve("s").toString();
+    Path mountPoint = Files.createDirectory(directory.resolve("m"));
+    try (KernelTestDevice device = KernelTestDevice.readOnly(disk);
+        NbdServer server =
+            NbdServer.start(
+                NbdServerConfig.builder()
+                    .listen("unix:" + socket)
+                    .export(new NbdExport("", device))
+                    .build())) {
+      FuseMount mount =
+          FuseMount.start(new KernelUnixLinks(NativeCalls.load(), socket, ""), mountPoint, true, 1);
+      Process holder = holdOpen(mount.file().toString());
+      try {
+        Thread.currentThread().interrupt();
+        assertThatThrownBy(() -> mount.close(Duration.ofSeconds(30)))
+            .isInstanceOf(InterruptedIOException.class);
+        assertThat(Thread.interrupted()).isTrue();
+        assertThat(holder.isAlive()).isTrue();
+      } finally {
+        holder.destroyForcibly().waitFor();
+      }
+      assertThat(KernelMounts.read(Path.of("/proc/self/mountinfo")))
+          .noneMatch(m -> m.point().equals(mountPoint.toString()));
+    }
+    assertThat(children()).isEqualTo(before);
   }
 
   @Test
@@ -205,6 +235,13 @@ class LoopTransportTest {
 
   private static void signal(String name, long pid) throws Exception {
     assertThat(new ProcessBuilder("kill", "-" + name, "" + pid).start().waitFor()).isZero();
+  }
+
+  private static Process holdOpen(String path) throws IOException {
+    Process holder =
+        new ProcessBuilder("sh", "-c", "exec 7<" + path + "; echo; exec sleep 60").start();
+    assertThat(holder.getInputStream().read()).isEqualTo('\n');
+    return holder;
   }
 
   private static long children() {
