@@ -156,16 +156,26 @@ final class NetlinkBinding implements KernelBinding {
       KernelSettings settings)
       throws IOException {
     KernelDevice device = new KernelDevice(calls, "nbd" + index);
-    NetlinkBinding binding =
-        new NetlinkBinding(nbd, events, device, source, settings, new NetlinkSockets());
-    try (KernelLinks.Link probe = source.connect()) {
-      NetlinkTakeover.check(device, probe.export(), settings);
+    NetlinkSockets sockets = new NetlinkSockets();
+    try {
+      NetlinkBinding binding = new NetlinkBinding(nbd, events, device, source, settings, sockets);
+      try (KernelLinks.Link probe = source.connect()) {
+        NetlinkTakeover.check(device, probe.export(), settings);
+      }
+      binding.replaceDeadLinks();
+      return binding;
+    } catch (IOException | RuntimeException e) {
+      close(sockets, e);
+      throw e;
     }
-    if (!binding.replaceFirst()) {
+  }
+
+  private void replaceDeadLinks() throws IOException {
+    if (!replaceFirst()) {
       if (KernelRuntime.isAbandoned(device.name())) {
         // A server of its own outlived who attached it: its links are good, and are ours from now.
         LOG.log(System.Logger.Level.INFO, () -> device + ": taken over, with its living links");
-        return binding;
+        return;
       }
       throw new IOException(
           device
@@ -176,12 +186,11 @@ final class NetlinkBinding implements KernelBinding {
     int replaced = 1;
     // The kernel does not tell how many links there are. Those of a killed process die together.
     while (replaced < KernelSettings.MOST_CONNECTIONS
-        && binding.replaceDeadLink(replaced < settings.connections() ? REPLACE : Duration.ZERO)) {
+        && replaceDeadLink(replaced < settings.connections() ? REPLACE : Duration.ZERO)) {
       replaced++;
     }
     int links = replaced;
     LOG.log(System.Logger.Level.INFO, () -> device + ": taken over, links: " + links);
-    return binding;
   }
 
   /** The kernel keeps size and name of a device that was disconnected while somebody uses it. */

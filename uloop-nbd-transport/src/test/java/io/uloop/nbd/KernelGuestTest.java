@@ -21,6 +21,7 @@ import java.util.Map;
 import java.util.OptionalInt;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
@@ -271,6 +272,39 @@ class KernelGuestTest {
 
       assertThat(second.place()).isEqualTo("/dev/nbd" + index);
       assertThat(read.get(60, TimeUnit.SECONDS).getLong()).isEqualTo(6 << 20);
+      second.close();
+    }
+  }
+
+  /** What it leaves open would be found by what comes after each test. */
+  @Test
+  void takeover_failsAfterItsFirstLink_leavesNothingAndCanBeTriedAgain() throws Exception {
+    Map<String, String> properties =
+        Map.of("identifier", "uloop again", "timeout", "3", "connections", "2");
+    try (KernelNbdkit server = new KernelNbdkit(directory, "pattern", "16M")) {
+      int index = connectAndForget(server, properties);
+      server.kill();
+      server.start();
+      KernelLinks links = new KernelUnixLinks(calls, server.socket(), "");
+      AtomicInteger connects = new AtomicInteger();
+      KernelLinks failing =
+          () -> {
+            if (connects.incrementAndGet() == 3) { // one looks, one is the first, one the second
+              throw new IOException("no more links");
+            }
+            return links.connect();
+          };
+      assertThatThrownBy(
+              () ->
+                  NetlinkBinding.attach(
+                      calls, OptionalInt.empty(), failing, KernelSettings.of(properties, false)))
+          .hasMessage("no more links");
+      assertThat(openDescriptors()).isEqualTo(descriptors);
+
+      KernelAttachment second = attach(server, OptionalInt.empty(), properties);
+
+      assertThat(second.place()).isEqualTo("/dev/nbd" + index);
+      assertThat(readUnchecked(second.place(), 6 << 20, 8).getLong()).isEqualTo(6 << 20);
       second.close();
     }
   }
