@@ -5,12 +5,13 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.net.BindException;
+import java.net.ConnectException;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
+import java.net.SocketException;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
-import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.channels.SocketChannel;
 import java.nio.file.Files;
@@ -166,34 +167,36 @@ final class Listener implements Closeable {
     if (!there.isOther()) {
       throw new BindException("there is a file that is no socket: path=" + target);
     }
-    if (answers(target)) {
-      throw new BindException("a server is listening there: path=" + target);
-    }
+    refuseIfServed(target);
   }
 
-  /** Tells whether a server lives; an interrupt, which ends a connect, is kept for later. */
-  private static boolean answers(Path target) {
-    boolean interrupted = false;
-    try {
-      while (true) {
-        interrupted |= Thread.interrupted();
-        try (ShortWay way = ShortWay.to(target);
-            SocketChannel probe = SocketChannel.open(StandardProtocolFamily.UNIX)) {
-          probe.connect(way.address());
-          return true;
-        } catch (ClosedByInterruptException e) {
-          interrupted = true;
-        } catch (IOException e) {
-          // Nobody answers there: left behind by a server that was killed.
-          LOG.log(Level.DEBUG, "replacing a stale socket: path={0} ({1})", target, e.getMessage());
-          return false;
-        }
+  /**
+   * Fails if a server lives. It does not wait to be let in: one that lives may have stopped, and
+   * its queue may be full; and an interrupt, which ends a connect that waits, says nothing.
+   */
+  private static void refuseIfServed(Path target) throws IOException {
+    try (ShortWay way = ShortWay.to(target);
+        SocketChannel probe = SocketChannel.open(StandardProtocolFamily.UNIX)) {
+      probe.configureBlocking(false);
+      probe.connect(way.address());
+    } catch (ConnectException e) {
+      // Nobody listens there: left behind by a server that was killed.
+      LOG.log(Level.DEBUG, "replacing a stale socket: path={0} ({1})", target, e.getMessage());
+      return;
+    } catch (SocketException e) {
+      if (Files.notExists(target, LinkOption.NOFOLLOW_LINKS)) {
+        return;
       }
-    } finally {
-      if (interrupted) {
-        Thread.currentThread().interrupt();
-      }
+      // A full queue, no permission, a socket of another kind: not ours to replace.
+      throw inUse("a server may be listening there (" + e.getMessage() + ")", target, e);
     }
+    throw inUse("a server is listening there", target, null);
+  }
+
+  private static BindException inUse(String what, Path target, @Nullable IOException cause) {
+    BindException failure = new BindException(what + ": path=" + target);
+    failure.initCause(cause);
+    return failure;
   }
 
   private static void setOwner(Path file, String owner) throws IOException {

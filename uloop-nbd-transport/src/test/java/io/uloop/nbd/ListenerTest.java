@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.net.BindException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
+import java.net.SocketException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
 import java.nio.channels.ServerSocketChannel;
@@ -18,6 +19,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -111,6 +114,33 @@ class ListenerTest {
           .hasMessageContaining(socket.toString());
       assertThat(first).isNotNull();
       assertServes(socket);
+    }
+  }
+
+  @Test
+  void unix_serverThatTakesNobodyAndWhoseQueueIsFull_isRefused() throws IOException {
+    UnixDomainSocketAddress address = UnixDomainSocketAddress.of(folder.resolve("s"));
+    List<SocketChannel> queue = new ArrayList<>();
+    try (ServerSocketChannel stopped = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+      stopped.bind(address, 1);
+      assertThatThrownBy(
+              () -> {
+                while (true) {
+                  SocketChannel client = SocketChannel.open(StandardProtocolFamily.UNIX);
+                  queue.add(client);
+                  client.configureBlocking(false);
+                  client.connect(address);
+                }
+              })
+          .isInstanceOf(SocketException.class);
+
+      assertThatThrownBy(() -> attach("unix:" + address))
+          .isInstanceOf(BindException.class)
+          .hasMessageContaining("a server may be listening there");
+    } finally {
+      for (SocketChannel client : queue) {
+        client.close();
+      }
     }
   }
 
