@@ -253,8 +253,8 @@ class CloseTest {
     final CountDownLatch closing = new CountDownLatch(1);
     final CountDownLatch goOn = new CountDownLatch(1);
 
-    SlowToClose() {
-      super(new MemorySource(image));
+    SlowToClose(MemorySource memory) {
+      super(memory);
     }
 
     @Override
@@ -267,7 +267,7 @@ class CloseTest {
 
   @Test
   void close_interruptedWhileAnotherCloses_keepsTheInterrupt() throws Exception {
-    SlowToClose source = new SlowToClose();
+    SlowToClose source = new SlowToClose(new MemorySource(image));
     CachedDevice device = CachedDevice.builder(source).pair(pair).open();
     CompletableFuture<Void> first = CompletableFuture.runAsync(() -> closeQuietly(device));
     source.closing.await();
@@ -291,7 +291,9 @@ class CloseTest {
 
   @Test
   void completionThatClosesWhileAnotherCloses_isNotWaitedForByTheOther() throws Exception {
-    SlowToClose source = new SlowToClose();
+    MemorySource memory = new MemorySource(image);
+    memory.hold(); // or the read may complete on this thread
+    SlowToClose source = new SlowToClose(memory);
     source.goOn.countDown();
     CachedDevice device = CachedDevice.builder(source).pair(pair).open();
     CountDownLatch completing = new CountDownLatch(1);
@@ -305,6 +307,7 @@ class CloseTest {
           closeQuietly(device);
           told.complete(null);
         });
+    memory.release();
     completing.await();
 
     device.close(); // else the guard finds a warning, after ten seconds
