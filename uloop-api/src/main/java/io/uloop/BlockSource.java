@@ -64,13 +64,21 @@ public interface BlockSource extends Closeable {
    * @param offset the first byte
    * @param length how many bytes, one or more
    * @param sink takes exactly {@code length} bytes unless this method throws
+   * @throws SourceProtocolException by the default, if {@link #read(long, ByteBuffer)} returned
+   *     with the buffer not filled
    * @throws IOException as {@link #read(long, ByteBuffer)}, or what the sink threw
    */
   default void read(long offset, long length, ReadSink sink) throws IOException {
     ByteBuffer piece = ByteBuffer.allocate((int) Math.min(length, 256 * 1024));
     for (long done = 0; done < length; ) {
       piece.clear().limit((int) Math.min(piece.capacity(), length - done));
+      int wanted = piece.limit();
       read(offset + done, piece);
+      if (piece.position() != wanted) {
+        throw new SourceProtocolException(
+            "%s: filled %d of %d bytes at %d"
+                .formatted(identity().uri(), piece.position(), wanted, offset + done));
+      }
       piece.flip();
       done += piece.remaining();
       sink.accept(piece);
@@ -194,7 +202,7 @@ public interface BlockSource extends Closeable {
   /**
    * Ends the source and frees what it holds; reads that run end soon with an exception.
    *
-   * <p>Idempotent, and safe from any thread.
+   * <p>Idempotent, and safe from any thread. A device that is closed waits for it.
    *
    * @throws IOException if something could not be closed; the source is closed all the same
    */

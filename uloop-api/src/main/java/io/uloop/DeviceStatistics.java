@@ -8,14 +8,14 @@ package io.uloop;
  * be a few operations apart.
  *
  * @param reads reads that readers asked for
- * @param bytesRead bytes handed to readers
+ * @param bytesRead bytes of those reads, also of one that failed
  * @param hits reads answered wholly from what was present
  * @param misses reads that began at least one fetch
  * @param joins reads that waited only for fetches begun by others
  * @param fetches reads of the source
  * @param bytesFetched bytes that came from the source
  * @param fetchFailures fetches that failed
- * @param readAheadBytes of the bytes fetched, those that no reader had asked for
+ * @param readAheadBytes bytes that came, or were told to be zero, and that no reader had asked for
  * @param readAheadUsedBytes of the read-ahead bytes, those that a reader asked for later
  * @param evictedBytes bytes dropped from the cache file to stay within its limit
  * @param passThroughBytes bytes answered from the source without being stored, as the cache volume

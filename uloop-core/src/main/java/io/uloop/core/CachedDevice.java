@@ -190,7 +190,8 @@ public final class CachedDevice implements BlockDevice {
    * Finds the next run of present blocks, by the bitmap alone: their data is not looked at.
    *
    * @param offset where to begin, up to the size
-   * @return the run from there on, cut at the end of the image; empty if there is none
+   * @return the run from there on, cut at the end of the image; empty if there is none, or the
+   *     device is closed
    * @throws IndexOutOfBoundsException if the offset is not within the device
    */
   public Optional<ByteRange> nextPresent(long offset) {
@@ -198,7 +199,7 @@ public final class CachedDevice implements BlockDevice {
     long blocks = geometry.blocks();
     // At the end of the image the last block, if it is cut, may still have its bit set.
     long from = engine.store().present().nextSet(geometry.blockOf(offset), blocks);
-    if (offset == geometry.sizeBytes() || from == blocks) {
+    if (offset == geometry.sizeBytes() || from == blocks || engine.closed()) {
       return Optional.empty();
     }
     long to = engine.store().present().nextClear(from, blocks);
@@ -444,7 +445,7 @@ public final class CachedDevice implements BlockDevice {
      *
      * <p>Only with a {@link SourceOpener}. A source that is open has a timeout of its own.
      *
-     * @param wait zero or more
+     * @param wait zero or more; what is beyond the 292 years of a nanosecond clock is for ever
      * @return this
      */
     public Builder sourceWait(Duration wait) {
@@ -495,7 +496,9 @@ public final class CachedDevice implements BlockDevice {
     public CachedDevice open() throws IOException {
       CachePair paths = pair;
       if (paths == null) {
-        throw new IllegalStateException("no pair of files was given");
+        IllegalStateException none = new IllegalStateException("no pair of files was given");
+        SourceSlot.closeAfter(given, none);
+        throw none;
       }
       return new CachedDevice(Engine.open(this, paths));
     }

@@ -186,7 +186,7 @@ final class Committer {
     } catch (IOException e) {
       failed = e;
       LOG.log(Level.WARNING, "commit failed: {0}", e.getMessage());
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) {
       // The thread must live on, or every flush would wait for ever.
       failed = new IOException("commit failed: " + e, e);
       LOG.log(Level.ERROR, "commit failed", e);

@@ -36,9 +36,6 @@ final class Engine {
 
   private static final int USUAL_FETCH_BYTES = 1 << 20;
 
-  /** More threads than this help nobody. */
-  private static final int MOST_FETCHES = 64;
-
   private final PairFiles files;
   private final Geometry geometry;
   private final SourceSlot source;
@@ -68,7 +65,9 @@ final class Engine {
     this.files = files;
     this.geometry = files.geometry();
     this.name = String.valueOf(files.paths().cacheFile().getFileName());
-    this.source = new SourceSlot(open, settings.offline ? null : settings.opener, files.identity());
+    this.source =
+        new SourceSlot(
+            open, settings.opener, files.identity(), settings.offline, this::sourceAllows);
     this.releaseSourceWhenComplete = settings.releaseSourceWhenComplete;
     this.rotational = open != null && open.rotational();
     this.committer =
@@ -90,10 +89,7 @@ final class Engine {
     long farthestAhead = Math.min(settings.readAheadMaxBytes, settings.maxCacheBytes / 8);
     FetchUnit fetchUnit = new FetchUnit(unit, farthest, store.present(), counters);
     this.table =
-        new FetchTable(
-            store,
-            new FetchPlanner.Shape(fetchUnit, most, most, unit / 4),
-            Math.max(1, Math.min(parallelism, MOST_FETCHES)));
+        new FetchTable(store, new FetchPlanner.Shape(fetchUnit, most, most, unit / 4), parallelism);
     ReaderGate gate = null;
     if (settings.maxCacheBytes == Long.MAX_VALUE) {
       this.evictor = null;
@@ -110,7 +106,7 @@ final class Engine {
             health,
             committer,
             evictor,
-            settings.sourceWait.toNanos());
+            TimeUnit.NANOSECONDS.convert(settings.sourceWait)); // no more than fits
     int mostLanding = evictor == null ? FetchRun.MAX_LAND_BYTES : FetchRun.MAX_LAND_BYTES_BOUNDED;
     this.fetcher =
         new Fetcher(
@@ -137,23 +133,18 @@ final class Engine {
         new PairOpener(settings.storage, paths, settings.checksums, settings.whenDifferent);
     BlockSource open = settings.given;
     PairFiles files = null;
-    Engine engine = null;
     try {
       if (open == null && !settings.offline) {
         open = openIfReachable(Objects.requireNonNull(settings.opener), pair);
       }
       files = pair.open(open == null ? null : open.identity(), settings.blockSizeBytes);
-      Engine made = new Engine(settings, files, settings.offline ? null : open);
+      Engine made = new Engine(settings, files, open);
       made.committer.start(made.store);
-      engine = made;
       return made;
-    } finally {
-      if (engine == null) {
-        try (PairFiles f = files;
-            BlockSource s = open) {
-          LOG.log(Level.DEBUG, "open failed; closing {0} and {1}", f, s);
-        }
-      }
+    } catch (Throwable e) {
+      SourceSlot.closeAfter(files, e);
+      SourceSlot.closeAfter(open, e);
+      throw e;
     }
   }
 
@@ -168,6 +159,10 @@ final class Engine {
       LOG.log(Level.WARNING, "{0}; serving what is present", e.getMessage());
       return null;
     }
+  }
+
+  private void sourceAllows(int parallelism) {
+    misses.sourceAllows(parallelism);
   }
 
   boolean rotational() {
@@ -225,7 +220,14 @@ final class Engine {
         counters.evictedBytes.sum(),
         counters.passThroughBytes.sum(),
         counters.healedBlocks.sum(),
-        Math.min(geometry.sizeBytes(), store.presentBlocks() * geometry.blockSizeBytes()));
+        presentBytes());
+  }
+
+  private long presentBytes() {
+    long last = geometry.blocks() - 1;
+    long bytes = store.presentBlocks() * geometry.blockSizeBytes();
+    boolean cut = last >= 0 && store.present().get(last);
+    return cut ? bytes - (geometry.startOf(last + 1) - geometry.sizeBytes()) : bytes;
   }
 
   /** After a commit that went well: a full cache is cut back, a complete image needs no source. */
@@ -331,7 +333,7 @@ final class Engine {
       step.run();
     } catch (IOException e) {
       failures.add(e);
-    } catch (RuntimeException | Error e) { // a source's: the rest is to be closed all the same
+    } catch (Throwable e) { // a source's: the rest is to be closed all the same
       failures.add(new IOException("close failed: " + e, e));
     }
   }

@@ -13,8 +13,8 @@ import org.jspecify.annotations.Nullable;
  */
 final class FetchQueue {
 
-  private final int workers;
-  private final int backgroundWorkers;
+  private int workers;
+  private int backgroundWorkers;
 
   /** Of the table's lock; signalled when there may be something to take. */
   private final Condition work;
@@ -39,9 +39,39 @@ final class FetchQueue {
    * @param work a condition of the table's lock
    */
   FetchQueue(int workers, Condition work) {
-    this.workers = workers;
-    this.backgroundWorkers = workers <= 2 ? 1 : workers - 2;
     this.work = work;
+    this.workers = workers;
+    this.backgroundWorkers = backgroundOf(workers);
+  }
+
+  private static int backgroundOf(int workers) {
+    return workers <= 2 ? 1 : workers - 2;
+  }
+
+  /** Sets how many fetches may run at once; who runs already is asked by {@link #mayRun}. */
+  void limit(int most) {
+    workers = most;
+    backgroundWorkers = backgroundOf(most);
+    work.signalAll();
+  }
+
+  int limit() {
+    return workers;
+  }
+
+  /**
+   * Tells whether a fetch that was taken may go on. If too many run, as the limit came down, it is
+   * queued again, before all others.
+   */
+  boolean mayRun(Fetch fetch) {
+    if (closed || running <= workers) {
+      return true;
+    }
+    fetch.state = Fetch.State.QUEUED;
+    running--;
+    runningBackground -= fetch.background ? 1 : 0;
+    (fetch.background ? background : demand).addFirst(fetch);
+    return false;
   }
 
   /** Appends a new fetch. */
@@ -111,8 +141,8 @@ final class FetchQueue {
   @Nullable Fetch take(long nanos, boolean comes) throws InterruptedException {
     called -= comes ? 1 : 0;
     for (long left = nanos; !closed; ) {
-      Fetch fetch = demand.poll();
-      if (fetch == null && freeForBackground() > 0) {
+      Fetch fetch = running < workers ? demand.poll() : null;
+      if (fetch == null && running < workers && freeForBackground() > 0) {
         fetch = background.poll();
       }
       if (fetch != null) {

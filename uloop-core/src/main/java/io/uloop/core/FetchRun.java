@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.core;
 
+import com.google.errorprone.annotations.concurrent.GuardedBy;
 import io.uloop.BlockSource;
 import io.uloop.Extent;
 import io.uloop.ReadSink;
@@ -12,6 +13,8 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicBoolean;
+import java.util.concurrent.locks.ReentrantLock;
 
 /**
  * Runs fetches, one after the other: from the source into the store and to the readers.
@@ -23,7 +26,7 @@ import java.util.List;
  *
  * <p>Belongs to one worker thread.
  */
-final class FetchRun implements Fetcher.Runner, ReadSink {
+final class FetchRun implements Fetcher.Runner {
 
   /** The most that is stored and marked at once: readers wait no longer than this takes to come. */
   static final int MAX_LAND_BYTES = 1024 * 1024;
@@ -95,27 +98,30 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
     fetch = next;
     counters.fetches.increment();
     try {
+      BlockSource source = context.source();
+      if (!table.mayRead(next)) {
+        counters.fetches.decrement();
+        return;
+      }
       position = geometry.startOf(next.next);
       staging.clear();
-      readAll(context.source(), geometry.endBefore(next.end));
+      readAll(source, geometry.endBefore(next.end));
       for (Fetch.Part left : table.ended(next)) {
         throw new AssertionError("a part is left after all has landed: " + left);
       }
-    } catch (IOException | RuntimeException | Error e) {
+    } catch (Throwable e) { // whatever a source throws, its readers are told
       List<Fetch.Part> left = table.ended(next);
       if (!(e instanceof Cancelled) || !left.isEmpty()) {
         counters.fetchFailures.increment();
       }
       context.failed(next, left, e);
-    } finally {
-      next.abort = null;
     }
   }
 
   private void readAll(BlockSource source, long end) throws IOException {
     while (position < end) {
       // What the source knows to be zero is not fetched.
-      Extent extent = source.extents(position, end - position).get(0);
+      Extent extent = firstExtent(source, end);
       long extentEnd = Math.min(end, extent.range().end());
       if (extent.zero()) {
         while (position < extentEnd) {
@@ -129,7 +135,12 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
         long begun = System.nanoTime();
         firstCame = 0;
         ownNanos = 0;
-        source.read(position, extentEnd - position, this);
+        Intake intake = new Intake();
+        try {
+          source.read(position, extentEnd - position, intake);
+        } finally {
+          intake.end();
+        }
         if (firstCame != 0) {
           long blocks = (extentEnd - start) / geometry.blockSizeBytes();
           long rest = System.nanoTime() - firstCame - ownNanos;
@@ -150,26 +161,95 @@ final class FetchRun implements Fetcher.Runner, ReadSink {
     }
   }
 
-  @Override
-  public void accept(ByteBuffer piece) throws IOException {
-    long came = System.nanoTime();
-    if (firstCame == 0) {
-      firstCame = came;
+  private Extent firstExtent(BlockSource source, long end) throws IOException {
+    List<Extent> extents = source.extents(position, end - position);
+    Extent first = extents.isEmpty() ? null : extents.get(0);
+    if (first == null || first.range().start() != position || first.range().end() <= position) {
+      throw new SourceProtocolException(
+          "%s: gave extents of [%d, %d) that begin with %s"
+              .formatted(source.identity().uri(), position, end, first));
     }
-    counters.bytesFetched.add(piece.remaining());
-    take(piece);
-    ownNanos += System.nanoTime() - came;
-    // Of what has come, a part of a block at most is lost.
-    if (position < expectedEnd && table.isCancelled(fetch)) {
-      throw new Cancelled();
+    return first;
+  }
+
+  /**
+   * The sink of one read of the source. What comes when that has ended, from a thread that the
+   * source left behind, is refused: the run has gone on to other blocks.
+   */
+  private final class Intake implements ReadSink {
+    private final Fetch of = fetch;
+
+    /** Held for each piece, so that the end waits for one that is being taken. */
+    private final ReentrantLock lock = new ReentrantLock();
+
+    @GuardedBy("lock")
+    private boolean ended;
+
+    @Override
+    public void accept(ByteBuffer piece) throws IOException {
+      lock.lock();
+      try {
+        if (ended) {
+          throw new IOException("the read that this sink belongs to has ended");
+        }
+        long came = System.nanoTime();
+        if (firstCame == 0) {
+          firstCame = came;
+        }
+        counters.bytesFetched.add(piece.remaining());
+        take(piece);
+        ownNanos += System.nanoTime() - came;
+        // Of what has come, a part of a block at most is lost.
+        if (position < expectedEnd && table.isCancelled(of)) {
+          throw new Cancelled();
+        }
+      } finally {
+        lock.unlock();
+      }
+    }
+
+    @Override
+    public void onCancel(Runnable abort) {
+      Runnable once = new Once(abort);
+      lock.lock();
+      try {
+        if (ended) {
+          return;
+        }
+        of.abort = once;
+      } finally {
+        lock.unlock();
+      }
+      if (table.isCancelled(of)) {
+        once.run();
+      }
+    }
+
+    void end() {
+      lock.lock();
+      try {
+        ended = true;
+        of.abort = null;
+      } finally {
+        lock.unlock();
+      }
     }
   }
 
-  @Override
-  public void onCancel(Runnable abort) {
-    fetch.abort = abort;
-    if (table.isCancelled(fetch)) {
-      abort.run();
+  /** Runs an action when it is first asked to. */
+  private static final class Once extends AtomicBoolean implements Runnable {
+    private static final long serialVersionUID = 1L;
+    private final transient Runnable action;
+
+    Once(Runnable action) {
+      this.action = action;
+    }
+
+    @Override
+    public void run() {
+      if (compareAndSet(false, true)) {
+        action.run();
+      }
     }
   }
 

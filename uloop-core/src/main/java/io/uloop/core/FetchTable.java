@@ -27,6 +27,10 @@ final class FetchTable {
 
   private final BlockStore store;
   private final FetchUnit unit;
+
+  /** More threads than this help nobody. */
+  private static final int MOST_FETCHES = 64;
+
   private final ReentrantLock lock = new ReentrantLock();
 
   @GuardedBy("lock")
@@ -44,12 +48,12 @@ final class FetchTable {
   /**
    * Makes an empty table.
    *
-   * @param workers how many fetches may run at once
+   * @param parallelism how many reads the source allows at once
    */
-  FetchTable(BlockStore store, FetchPlanner.Shape shape, int workers) {
+  FetchTable(BlockStore store, FetchPlanner.Shape shape, int parallelism) {
     this.store = store;
     this.unit = shape.unit();
-    this.queue = new FetchQueue(workers, lock.newCondition());
+    this.queue = new FetchQueue(workers(parallelism), lock.newCondition());
     this.planner = new FetchPlanner(store, shape, inFlight, queue, evicting);
   }
 
@@ -236,6 +240,43 @@ final class FetchTable {
     } finally {
       lock.unlock();
     }
+  }
+
+  /**
+   * Takes note of how many reads the source allows at once: one that was not there when the device
+   * was opened says so later, and another one may say something else.
+   *
+   * @return whether more fetches may run now than before
+   */
+  boolean allow(int parallelism) {
+    lock.lock();
+    try {
+      int before = queue.limit();
+      int now = workers(parallelism);
+      if (now != before) {
+        queue.limit(now);
+      }
+      return now > before;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** Whether a fetch that was taken may read the source; if not, it is queued again. */
+  boolean mayRead(Fetch fetch) {
+    lock.lock();
+    try {
+      boolean may = queue.mayRun(fetch);
+      assert inFlight.fits(queue);
+      return may;
+    } finally {
+      lock.unlock();
+    }
+  }
+
+  /** How many fetches run at once where a source allows so many reads. */
+  private static int workers(int parallelism) {
+    return Math.max(1, Math.min(parallelism, MOST_FETCHES));
   }
 
   /**

@@ -166,15 +166,20 @@ final class HitPath {
     if (unread.nextSet(from, to) == to) {
       return false;
     }
+    boolean withLast = to == geometry.blocks() && unread.get(to - 1);
     long blocks = unread.clear(from, to);
-    counters.readAheadUsedBytes.add(blocks * geometry.blockSizeBytes());
-    return blocks > 0;
+    if (blocks == 0) {
+      return false; // another was quicker
+    }
+    long cut = withLast ? geometry.startOf(to) - geometry.sizeBytes() : 0;
+    counters.readAheadUsedBytes.add(blocks * geometry.blockSizeBytes() - cut);
+    return true;
   }
 
   /** Notes that blocks have come that nobody had asked for. */
   void landedUnasked(long from, long to) {
-    counters.readAheadBytes.add((to - from) * geometry.blockSizeBytes());
     unread.set(from, to);
+    counters.readAheadBytes.add(geometry.endBefore(to) - geometry.startOf(from));
   }
 
   /** Whether the blocks are all present and, looked at for the first time, right. */

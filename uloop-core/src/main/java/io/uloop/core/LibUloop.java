@@ -237,6 +237,16 @@ public final class LibUloop implements Closeable {
    */
   public void loop(Store store) throws IOException, InterruptedException {
     begin();
+    try {
+      // Before there is a pair of files for nothing.
+      DeviceTransports.check(init.device(), Map.of());
+      run(store);
+    } finally {
+      end();
+    }
+  }
+
+  private void run(Store store) throws IOException, InterruptedException {
     try (CachedDevice device =
         CachedDevice.builder(new LibUloopSource(init, store))
             .pair(new CachePair(init.cache(), init.bitmap()))
@@ -248,18 +258,16 @@ public final class LibUloop implements Closeable {
           served.await();
         }
       }
-    } finally {
-      end();
     }
   }
 
   private void begin() throws ClosedChannelException {
     lock.lock();
     try {
+      if (closing) {
+        throw new ClosedChannelException();
+      }
       if (state != State.NEW) {
-        if (state == State.CLOSED) {
-          throw new ClosedChannelException();
-        }
         throw new IllegalStateException("looped before: device=" + init.device());
       }
       state = State.LOOPING;

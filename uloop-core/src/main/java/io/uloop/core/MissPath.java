@@ -3,6 +3,7 @@ package io.uloop.core;
 
 import io.uloop.BlockSource;
 import io.uloop.SourceChangedException;
+import io.uloop.SourceProtocolException;
 import io.uloop.SourceUnavailableException;
 import io.uloop.UloopException;
 import java.io.IOException;
@@ -199,6 +200,13 @@ final class MissPath implements FetchRun.Context {
     }
   }
 
+  /** Takes note of how many reads a source that is now open allows at once. */
+  void sourceAllows(int parallelism) {
+    if (table.allow(parallelism)) {
+      wakeForNobody();
+    }
+  }
+
   private void wakeForNobody() {
     try {
       Objects.requireNonNull(fetcher).wake();
@@ -313,8 +321,11 @@ final class MissPath implements FetchRun.Context {
     if (closed) {
       return new ClosedChannelException();
     }
-    if (cause instanceof UloopException || !(cause instanceof IOException io)) {
+    if (cause instanceof UloopException || cause instanceof Error) {
       return cause;
+    }
+    if (!(cause instanceof IOException io)) { // a fault in the source
+      return new SourceProtocolException(source.identity().uri() + ": " + cause, cause);
     }
     return new SourceUnavailableException(
         source.identity().uri() + ": " + Objects.requireNonNullElse(io.getMessage(), io.toString()),

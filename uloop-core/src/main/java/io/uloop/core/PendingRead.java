@@ -157,7 +157,7 @@ final class PendingRead {
   private void complete(@Nullable Throwable failure) {
     try {
       completion.done(failure);
-    } catch (RuntimeException | Error e) {
+    } catch (Throwable e) { // checked ones too: not every language has them declared
       // It must not throw; if it does, others that wait for the same fetch must not pay for it.
       LOG.log(Level.WARNING, "a read's completion failed", e);
     }

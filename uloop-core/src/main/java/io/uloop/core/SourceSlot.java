@@ -14,6 +14,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.IntConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -35,6 +36,8 @@ final class SourceSlot {
 
   private final @Nullable SourceOpener opener;
   private final SourceIdentity expected;
+  private final boolean offline;
+  private final IntConsumer allows;
   private final ReentrantLock opening = new ReentrantLock();
   private volatile @Nullable BlockSource source;
   private volatile @Nullable SourceChangedException changed;
@@ -53,13 +56,22 @@ final class SourceSlot {
    * Makes a slot.
    *
    * @param source open already, or null
-   * @param opener opens it when it is missing; null if it must not be opened (offline)
+   * @param opener opens it when it is missing, or null
    * @param expected what it must be
+   * @param offline whether it must be neither opened nor asked, only closed
+   * @param allows told the parallelism of a source that was opened, before anybody gets it
    */
-  SourceSlot(@Nullable BlockSource source, @Nullable SourceOpener opener, SourceIdentity expected) {
+  SourceSlot(
+      @Nullable BlockSource source,
+      @Nullable SourceOpener opener,
+      SourceIdentity expected,
+      boolean offline,
+      IntConsumer allows) {
     this.source = source;
     this.opener = opener;
     this.expected = expected;
+    this.offline = offline;
+    this.allows = allows;
   }
 
   /** What the source must be. */
@@ -74,7 +86,7 @@ final class SourceSlot {
       throw gone.copy();
     }
     BlockSource open = source;
-    if (open != null) {
+    if (open != null && !offline) {
       return open;
     }
     openers.add(Thread.currentThread());
@@ -97,10 +109,10 @@ final class SourceSlot {
         throw new ClosedChannelException();
       }
       BlockSource other = source;
-      if (other != null) {
+      if (other != null && !offline) {
         return other;
       }
-      if (opener == null) {
+      if (opener == null || offline) {
         throw new SourceUnavailableException(expected.uri() + ": offline, and not in the cache");
       }
       IOException last = lastFailure;
@@ -109,7 +121,13 @@ final class SourceSlot {
       }
       try {
         BlockSource fresh = opener.open();
-        check(fresh);
+        try {
+          check(fresh);
+          allows.accept(fresh.parallelism());
+        } catch (Throwable e) {
+          closeAfter(fresh, e);
+          throw e;
+        }
         source = fresh;
         lastFailure = null;
         if (ended) {
@@ -129,10 +147,9 @@ final class SourceSlot {
     }
   }
 
-  private void check(BlockSource fresh) throws IOException {
+  private void check(BlockSource fresh) throws SourceChangedException {
     SourceIdentity is = fresh.identity();
     if (!is.equals(expected)) {
-      fresh.close();
       SourceChangedException gone =
           new SourceChangedException(
               expected.uri()
@@ -144,6 +161,17 @@ final class SourceSlot {
                   + describe(is));
       changed(gone);
       throw gone;
+    }
+  }
+
+  /** Closes what cannot be used, for a reason that counts more than a failure to close. */
+  static void closeAfter(@Nullable AutoCloseable useless, Throwable reason) {
+    try {
+      if (useless != null) {
+        useless.close();
+      }
+    } catch (Throwable e) {
+      reason.addSuppressed(e);
     }
   }
 
@@ -164,7 +192,7 @@ final class SourceSlot {
 
   /** Whether the source is open now and could be opened again. */
   boolean canReopen() {
-    return source != null && opener != null;
+    return source != null && opener != null && !offline;
   }
 
   /** Closes the source until somebody needs it again. */

@@ -195,6 +195,21 @@ class LibUloopTest {
   }
 
   @Test
+  void loop_afterOneThatFailed_isAMistakeUntilItIsClosed() throws Exception {
+    LibUloop uloop =
+        LibUloop.init(new LibUloop.Init("pigeon:1", init.cache(), init.bitmap(), SIZE));
+    assertThatThrownBy(() -> uloop.loop(LibUloopTest::store)).hasMessageContaining("pigeon:1");
+    assertThat(init.cache()).doesNotExist();
+    assertThat(init.bitmap()).doesNotExist();
+
+    assertThatThrownBy(() -> uloop.loop(LibUloopTest::store))
+        .isInstanceOf(IllegalStateException.class);
+    uloop.close();
+    assertThatThrownBy(() -> uloop.loop(LibUloopTest::store))
+        .isInstanceOf(ClosedChannelException.class);
+  }
+
+  @Test
   void loop_deviceThatNobodyKnows_isNamed() throws Exception {
     LibUloop.Init nowhere =
         new LibUloop.Init("pigeon:1", init.cache(), init.bitmap(), SIZE, 4096, "first");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.nbd;
 
+import java.time.Duration;
 import java.util.concurrent.TimeUnit;
 import org.jspecify.annotations.Nullable;
 
@@ -74,24 +75,29 @@ final class ConnectionClock {
    * @return the reason; null if there is none
    */
   @Nullable String overdue(long now, @Nullable InFlight requests, boolean held) {
-    if (requests == null && now - connectedAt > limits.handshakeTime().toNanos()) {
+    if (requests == null && now - connectedAt > nanos(limits.handshakeTime())) {
       return "its handshake takes too long";
     }
     if (abandoned && now - abandonedAt > STOP_LIMIT_NANOS) {
       return "the server stops";
     }
     if (!limits.idleTime().isZero()
-        && now - lastProgress > limits.idleTime().toNanos()
+        && now - lastProgress > nanos(limits.idleTime())
         && (requests == null || requests.count() == 0)) {
       return "it is idle";
     }
     return requests != null && hoards(now, requests.charged(), held) ? "it stands still" : null;
   }
 
+  /** A limit as nanoseconds; what is too long for that never comes. */
+  private static long nanos(Duration limit) {
+    return TimeUnit.NANOSECONDS.convert(limit);
+  }
+
   /** Tells whether it holds memory that others wait for, and moves next to nothing of it. */
   private boolean hoards(long now, long charged, boolean held) {
     boolean suspect = held && charged > 0 && budget.contended();
-    if (suspect && now - paceSince <= limits.stallTime().toNanos()) {
+    if (suspect && now - paceSince <= nanos(limits.stallTime())) {
       return false;
     }
     boolean slow = paceBytes < Math.max(1, charged / PACE);
