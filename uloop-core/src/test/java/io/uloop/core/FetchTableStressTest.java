@@ -148,6 +148,9 @@ class FetchTableStressTest {
               int to = Math.min(blocks, from + 1 + own.nextInt(40));
               // At times reading around pays, and at times the link is slow.
               counters.savedReads.add(own.nextInt(5));
+              if (own.nextInt(50) == 0) {
+                table.allow(own.nextInt(6)); // of sources that come and go; four read
+              }
               switch (own.nextInt(7)) {
                 case 0 -> table.heal(from, true);
                 case 3 ->
@@ -208,6 +211,9 @@ class FetchTableStressTest {
       FetchTable table, BlockStore store, AtomicIntegerArray owned, Random own) throws Exception {
     BlockStore.Writer writer = store.new Writer(64);
     for (Fetch fetch; (fetch = table.take(10, TimeUnit.SECONDS, false)) != null; ) {
+      if (!table.mayRead(fetch)) {
+        continue;
+      }
       List<Fetch.Part> touched = new ArrayList<>();
       boolean fails = own.nextInt(8) == 0;
       while (fetch.next < fetch.end && !fails && !table.isCancelled(fetch)) {
