@@ -7,7 +7,6 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.net.HttpURLConnection;
 import java.net.Proxy;
-import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -122,9 +121,10 @@ final class AwsMetadata {
 
   private static HttpUrl place(String text) throws SourceRefusedException {
     try {
-      return HttpUrl.of(URI.create(text));
+      return HttpUrl.of(UriText.parse(text));
     } catch (IllegalArgumentException e) {
-      throw new SourceRefusedException("not the URL of a credentials service", e);
+      throw new SourceRefusedException(
+          "not the URL of a credentials service: " + e.getMessage(), e);
     }
   }
 
@@ -221,7 +221,7 @@ final class AwsMetadata {
   private Reply ask(String method, HttpUrl url, Map<String, String> headers) throws IOException {
     long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(2L * connectMillis);
     HttpURLConnection connection =
-        (HttpURLConnection) URI.create(url.toString()).toURL().openConnection(Proxy.NO_PROXY);
+        (HttpURLConnection) UriText.parse(url.toString()).toURL().openConnection(Proxy.NO_PROXY);
     try {
       connection.setConnectTimeout(connectMillis);
       connection.setReadTimeout(connectMillis);

@@ -51,7 +51,7 @@ final class HttpProperties {
     KNOWN.put("http.proxy", (p, v) -> p.builder.proxy(v));
     KNOWN.put("http.no-proxy", (p, v) -> p.builder.noProxy(v));
     KNOWN.put("http.unix-socket", (p, v) -> p.builder.unixSocket(Path.of(v)));
-    KNOWN.put("s3.endpoint", (p, v) -> p.builder.s3Endpoint(URI.create(v)));
+    KNOWN.put("s3.endpoint", (p, v) -> p.builder.s3Endpoint(UriText.parse(v)));
     KNOWN.put("s3.region", (p, v) -> p.region = v);
     KNOWN.put("s3.path-style", (p, v) -> p.builder.s3PathStyle(bool(v)));
     KNOWN.put("s3.profile", (p, v) -> p.profile = v);
@@ -120,14 +120,16 @@ final class HttpProperties {
     try {
       setter.set(this, value);
     } catch (IllegalArgumentException e) {
-      // What the setters say never holds a secret.
+      // What the setters say never holds a secret: of URLs and headers it has the name at most.
       throw new IllegalArgumentException("property " + name + ": " + e.getMessage(), e);
     }
   }
 
   private void mirrors(String urls) {
     for (String url : urls.trim().split("\\s+", -1)) {
-      builder.mirror(URI.create(url));
+      URI mirror = UriText.parse(url);
+      HttpUrl.of(mirror); // here already, so that the message has the property
+      builder.mirror(mirror);
     }
   }
 

@@ -141,9 +141,12 @@ final class HttpSettings {
    */
   static void checkHeader(String name, String value) {
     String lower = name.toLowerCase(Locale.ROOT);
-    if (!name.matches("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-        || value.chars().anyMatch(c -> (c < ' ' && c != '\t') || c == 0x7f)) {
-      throw new IllegalArgumentException("not a header: name=" + Text.printable(name));
+    if (!name.matches("[!#$%&'*+.^_`|~0-9A-Za-z-]+")) {
+      // It may be the beginning of a value, which may be secret: only that is sure.
+      throw new IllegalArgumentException("not a header: a character that no name has");
+    }
+    if (value.chars().anyMatch(c -> (c < ' ' && c != '\t') || c == 0x7f)) {
+      throw new IllegalArgumentException("not a header: a control character after name=" + name);
     }
     if (OWN_HEADERS.contains(lower) || lower.startsWith("if-")) {
       throw new IllegalArgumentException("a header that the source sets itself: name=" + name);

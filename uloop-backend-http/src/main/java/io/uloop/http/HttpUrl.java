@@ -54,7 +54,10 @@ record HttpUrl(String scheme, String host, int port, String target) {
   static HttpUrl of(URI uri) {
     String scheme = uri.getScheme() == null ? "" : uri.getScheme().toLowerCase(Locale.ROOT);
     if (!scheme.equals("http") && !scheme.equals("https")) {
-      throw new IllegalArgumentException("not an http or https URL: " + scheme + ":…");
+      // Without slashes it may be no scheme: the user of user:password@host.
+      boolean shown = uri.getRawSchemeSpecificPart().startsWith("//") && !scheme.isEmpty();
+      throw new IllegalArgumentException(
+          "not an http or https URL" + (shown ? ": " + scheme + "://…" : ""));
     }
     String authority = uri.getRawAuthority();
     if (authority == null) {
@@ -62,6 +65,7 @@ record HttpUrl(String scheme, String host, int port, String target) {
     }
     // Not URI.getHost: it is null for names with an underscore, which exist.
     authority = authority.substring(authority.lastIndexOf('@') + 1);
+    String place = shownAuthority(uri, authority);
     int portAt = authority.lastIndexOf(':');
     if (portAt < authority.lastIndexOf(']')) {
       portAt = -1;
@@ -72,17 +76,22 @@ record HttpUrl(String scheme, String host, int port, String target) {
       try {
         port = Integer.parseInt(authority.substring(portAt + 1));
       } catch (NumberFormatException e) {
-        throw new IllegalArgumentException("not a port in the URL: " + authority, e);
+        // Without the cause, which has what may be a password.
+        throw new IllegalArgumentException("not a port in the URL: " + place);
       }
     }
     if (host.startsWith("[") && host.endsWith("]")) {
       host = host.substring(1, host.length() - 1);
     }
     if (!isAscii(host)) {
-      host = IDN.toASCII(host);
+      try {
+        host = IDN.toASCII(host);
+      } catch (IllegalArgumentException e) {
+        throw new IllegalArgumentException("not a host's name in the URL: " + place);
+      }
     }
     if (host.isEmpty() || port < 1 || port > 65535) {
-      throw new IllegalArgumentException("not a host and port in the URL: " + authority);
+      throw new IllegalArgumentException("not a host and port in the URL: " + place);
     }
     String path = uri.getRawPath() == null || uri.getRawPath().isEmpty() ? "/" : uri.getRawPath();
     String query = uri.getRawQuery();
@@ -91,6 +100,14 @@ record HttpUrl(String scheme, String host, int port, String target) {
         host.toLowerCase(Locale.ROOT),
         port,
         encodeOther(query == null ? path : path + "?" + query));
+  }
+
+  // A password with a slash, a question mark or a number sign ends what is read as the authority,
+  // which then has a part of it: http://user:pass/word@host.
+  private static String shownAuthority(URI uri, String authority) {
+    String text = uri.toString();
+    String after = text.substring(text.indexOf(authority) + authority.length());
+    return after.indexOf('@') < 0 ? Text.printable(authority) : "…";
   }
 
   private static boolean isAscii(String text) {
@@ -116,10 +133,10 @@ record HttpUrl(String scheme, String host, int port, String target) {
   /**
    * Resolves the value of a Location header (RFC 9110, section 10.2.2) against this URL.
    *
-   * @throws IllegalArgumentException if it leads to no http(s) URL
+   * @throws IllegalArgumentException if it leads to no http(s) URL; the message has no secrets
    */
   HttpUrl resolve(String location) {
-    URI reference = URI.create(encodeStray(location.trim()));
+    URI reference = UriText.parse(encodeStray(location.trim()));
     if (reference.getScheme() == null
         && reference.getRawAuthority() == null
         && reference.getRawPath().isEmpty()
@@ -127,7 +144,7 @@ record HttpUrl(String scheme, String host, int port, String target) {
       // URI.resolve drops the last segment of the base for a reference that is only a query.
       return new HttpUrl(scheme, host, port, path() + "?" + reference.getRawQuery());
     }
-    return of(URI.create(toString()).resolve(reference));
+    return of(UriText.parse(toString()).resolve(reference));
   }
 
   // Servers send spaces, quotes and raw UTF-8 in Location; a browser encodes them, and so do we.

@@ -269,7 +269,8 @@ final class Origin {
     try {
       to = from.resolve(location);
     } catch (IllegalArgumentException e) {
-      throw new AttemptFailure(Kind.REFUSED, "redirected to what is no http or https URL", e);
+      throw new AttemptFailure(
+          Kind.REFUSED, "redirected to what is no http or https URL: " + e.getMessage(), e);
     }
     if (from.secure() && !to.secure() && !config.allowDowngrade()) {
       throw new AttemptFailure(

@@ -77,18 +77,21 @@ final class ProxyChoice {
   }
 
   private static Proxy parse(String where, String text) {
-    URI uri;
     try {
-      uri = URI.create(text.contains("://") ? text : "http://" + text);
+      URI uri = UriText.parse(text.contains("://") ? "" : "http://", text);
       if (!"http".equalsIgnoreCase(uri.getScheme())) {
         throw new IllegalArgumentException("only http proxies are known");
       }
       HttpUrl url = HttpUrl.of(uri);
       return new Proxy(url, userInfo(uri));
     } catch (IllegalArgumentException e) {
-      // The text may have a password.
+      // The text may have a password, and is nowhere in what was thrown.
       throw new IllegalArgumentException(
-          where + " is not the URL of an http proxy; http.proxy=none connects directly", e);
+          where
+              + " is not the URL of an http proxy ("
+              + e.getMessage()
+              + "); http.proxy=none connects directly",
+          e);
     }
   }
 

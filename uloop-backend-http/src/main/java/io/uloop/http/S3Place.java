@@ -19,7 +19,8 @@ final class S3Place {
    * @param region the region
    * @param pathStyle whether the bucket is in the path; null to decide: it is with an endpoint of
    *     one's own, and where its name could not be a host's
-   * @throws IllegalArgumentException if there is no bucket or no key
+   * @throws IllegalArgumentException if there is no bucket or no key, or the endpoint is no URL
+   *     that can be asked; the message has no secrets
    */
   static URI url(URI uri, @Nullable URI endpoint, String region, @Nullable Boolean pathStyle) {
     String bucket = uri.getAuthority();
@@ -27,12 +28,22 @@ final class S3Place {
     if (bucket == null || bucket.isEmpty() || key == null || key.length() < 2) {
       throw new IllegalArgumentException("not s3://bucket/key: " + uri.getScheme() + ":…");
     }
-    URI base = endpoint != null ? endpoint : URI.create("https://s3." + region + ".amazonaws.com");
+    if (bucket.indexOf('@') >= 0) {
+      // It would be taken for a part of the bucket's name, which is shown.
+      throw new IllegalArgumentException("user info in s3://bucket/key: keys are set otherwise");
+    }
+    URI base =
+        endpoint != null ? endpoint : UriText.parse("https://s3." + region + ".amazonaws.com");
+    try {
+      HttpUrl.of(base);
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException("the endpoint of S3: " + e.getMessage(), e);
+    }
     boolean inPath =
         pathStyle != null ? pathStyle : endpoint != null || !bucket.matches("[a-z0-9-]{3,63}");
     String root = base.getRawPath() == null ? "" : base.getRawPath().replaceFirst("/+$", "");
     String authority = inPath ? base.getRawAuthority() : bucket + "." + base.getRawAuthority();
-    return URI.create(
+    return UriText.parse(
         base.getScheme()
             + "://"
             + authority
