@@ -114,6 +114,8 @@ final class Transport {
       // HttpClient's way to say that a connection was closed by another thread.
       String aborted = attempt.aborted();
       throw new AttemptFailure(Kind.UNREACHABLE, aborted != null ? aborted : "closed", e);
+    } catch (PromptConnection.Contradiction e) {
+      throw new AttemptFailure(Kind.PROTOCOL, String.valueOf(e.getMessage()), e);
     } catch (HttpException e) {
       throw new AttemptFailure(
           Kind.PROTOCOL,

@@ -13,6 +13,7 @@ import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
@@ -27,6 +28,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** Servers that keep a reader busy, break the framing, or answer something else altogether. */
@@ -152,6 +154,52 @@ final class HttpHostileTest {
       assertThat(source.size()).isEqualTo(SIZE);
       reads(source, 5, 1000);
     }
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "Content-Range: bytes 0-0/1, Content-Range: bytes 0-0/300007",
+    "ETag: \"a\", ETag: \"b\"",
+    "ETag: W/\"a\", etag: \"a\"",
+    "'Last-Modified: Tue, 03 Jun 2008 11:05:30 GMT', 'Last-Modified: Tue, 03 Jun 2008 11:05:31 GMT'",
+    "Content-Length: 1, Content-Length: 2",
+    "Content-Encoding: identity, Content-Encoding: gzip",
+  })
+  void open_answerContradictsItself_isAProtocolErrorWithBothValues(String one, String other) {
+    List<String> lines = new ArrayList<>(List.of(one, other));
+    for (String line : List.of("Content-Range: bytes 0-0/300007", "Content-Length: 1")) {
+      if (!one.startsWith(line.substring(0, line.indexOf(' ')))) {
+        lines.add(line);
+      }
+    }
+    origin.usually(
+        (request, wire) -> {
+          wire.head("HTTP/1.1 206 Partial Content", lines);
+          AnswerParts.body(request, wire, 0, 1);
+        });
+
+    assertThatThrownBy(this::openPatient)
+        .isInstanceOf(SourceProtocolException.class)
+        .hasMessageContaining("'" + one.substring(one.indexOf(' ') + 1) + "'")
+        .hasMessageContaining("'" + other.substring(other.indexOf(' ') + 1) + "'");
+  }
+
+  @Test
+  void read_answerSaysTheSameTwice_isUsed() throws IOException {
+    LyingOrigin.Answer twice =
+        (request, wire) -> {
+          String range = AnswerParts.contentRange(request, wire, request.first(), request.length());
+          String length = "Content-Length: " + request.length();
+          List<String> lines = new ArrayList<>(wire.validators());
+          lines.addAll(wire.validators());
+          wire.head("HTTP/1.1 206 Partial Content", lines, range, length, range, length);
+          AnswerParts.body(request, wire, request.first(), request.length());
+        };
+    origin.when(request -> request.ranged(), twice);
+    try (HttpBlockSource source = openPatient()) {
+      reads(source, 5, 100_000);
+    }
+    assertThat(origin.requests()).as("HEAD, the first byte, the range").hasSize(3);
   }
 
   // With a timeout beyond the test's own: the end of the body must not be waited for.
