@@ -93,7 +93,7 @@ final class Hedge implements Runnable {
     boolean won = false;
     try {
       Generation pinned = source.origins().ready(second, source.generation(), attempt, deadline);
-      attempt.limitNanos(Math.min(deadline, System.nanoTime() + source.config().answerNanos()));
+      attempt.limitNanos(Nanos.after(System.nanoTime(), source.config().answerNanos(), deadline));
       exchange = second.send("GET", "bytes=" + first + "-" + last, attempt);
       Answers.Slice slice = Answers.slice(exchange, pinned, first, last);
       won = winner.compareAndSet(Winner.OPEN, Winner.SECOND);

@@ -15,6 +15,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.concurrent.TimeUnit;
 import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
@@ -90,8 +91,8 @@ final class HttpSettings {
     stallTimeout = shorter(builder.stallTimeout, timeout.dividedBy(3), LONGEST_STALL);
     answerNanos =
         builder.answerTimeout.isZero()
-            ? Math.max(timeout.toNanos() / 2, stallTimeout.toNanos())
-            : builder.answerTimeout.toNanos();
+            ? Math.max(Nanos.of(timeout) / 2, Nanos.of(stallTimeout))
+            : Nanos.of(builder.answerTimeout);
     connections = builder.connections;
     fetchBytes = builder.fetchBytes;
     maxRedirects = builder.maxRedirects;
@@ -161,8 +162,13 @@ final class HttpSettings {
     return timeout;
   }
 
+  /** Gives how long one read, or the open, may take. */
+  long timeoutNanos() {
+    return Nanos.of(timeout);
+  }
+
   long connectNanos() {
-    return connectTimeout.toNanos();
+    return Nanos.of(connectTimeout);
   }
 
   /**
@@ -173,12 +179,12 @@ final class HttpSettings {
   }
 
   long stallNanos() {
-    return stallTimeout.toNanos();
+    return Nanos.of(stallTimeout);
   }
 
   /** Gives how many bytes must come within the stall timeout: 1 KiB per second. */
   long leastProgressBytes() {
-    return Math.max(1, stallTimeout.toMillis() * 1024 / 1000);
+    return Math.max(1, TimeUnit.NANOSECONDS.toMillis(stallNanos()) * 1024 / 1000);
   }
 
   int connections() {

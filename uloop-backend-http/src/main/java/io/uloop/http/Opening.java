@@ -36,7 +36,7 @@ final class Opening {
     this.all = all;
     this.config = config;
     this.watchdog = watchdog;
-    this.deadline = System.nanoTime() + config.timeout().toNanos();
+    this.deadline = System.nanoTime() + config.timeoutNanos();
   }
 
   /**

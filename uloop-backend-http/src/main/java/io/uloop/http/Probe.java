@@ -34,7 +34,7 @@ final class Probe {
   private Exchange send(String method, @Nullable String range, long most)
       throws AttemptFailure, InterruptedIOException {
     long now = System.nanoTime();
-    attempt.limitNanos(now + Math.min(config.answerNanos(), most - now));
+    attempt.limitNanos(Nanos.after(now, config.answerNanos(), most));
     return origin.send(method, range, attempt);
   }
 

@@ -49,7 +49,7 @@ final class RangeRead {
     this.end = offset + length;
     this.position = offset;
     this.sink = sink;
-    this.deadline = started + config.timeout().toNanos();
+    this.deadline = started + config.timeoutNanos();
     this.retries = new Retries(source.origins());
   }
 
@@ -109,7 +109,7 @@ final class RangeRead {
       throws AttemptFailure, SinkFailure, IOException {
     boolean decided = false;
     tries++;
-    Attempt mine = new Attempt(Math.min(deadline, System.nanoTime() + config.answerNanos()));
+    Attempt mine = new Attempt(Nanos.after(System.nanoTime(), config.answerNanos(), deadline));
     attempt = mine;
     retries.asking(origin);
     source.watchdog().add(mine);
@@ -155,7 +155,7 @@ final class RangeRead {
     try {
       Generation pinned = source.origins().ready(origin, source.generation(), mine, deadline);
       long asked = System.nanoTime();
-      mine.limitNanos(Math.min(deadline, asked + config.answerNanos()));
+      mine.limitNanos(Nanos.after(asked, config.answerNanos(), deadline));
       Exchange answer = origin.send("GET", "bytes=" + position + "-" + (end - 1), mine);
       Answers.Slice slice = judge(answer, pinned);
       if (second == null) {
