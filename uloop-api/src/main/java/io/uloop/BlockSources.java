@@ -6,12 +6,10 @@ import java.net.URI;
 import java.net.URISyntaxException;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
-import java.util.ServiceConfigurationError;
-import java.util.ServiceLoader;
+import java.util.Set;
 import java.util.TreeSet;
 import java.util.regex.Pattern;
 
@@ -19,7 +17,8 @@ import java.util.regex.Pattern;
  * Opens a source by its place, with the provider that claims the scheme.
  *
  * <p><b>Threads:</b> an instance may be used by several threads at once. Providers are looked up
- * anew at each open.
+ * anew at each open; one that cannot be loaded, or fails to say its schemes, is left out and named
+ * in the log.
  *
  * @since 0.1
  */
@@ -61,7 +60,7 @@ public final class BlockSources {
    * @param options how to open it
    * @return the source; the caller closes it
    * @throws IllegalArgumentException if the place is no URI, or nobody or more than one provider
-   *     claims its scheme; the message names those that are there
+   *     claims its scheme; the message names those that are there and those that were left out
    * @throws IOException as {@link BlockSourceProvider#open}
    */
   public BlockSource open(String place, SourceOptions options) throws IOException {
@@ -75,7 +74,7 @@ public final class BlockSources {
    * @param options how to open it
    * @return the source; the caller closes it
    * @throws IllegalArgumentException if there is no scheme, or nobody or more than one provider
-   *     claims it; the message names those that are there
+   *     claims it; the message names those that are there and those that were left out
    * @throws IOException as {@link BlockSourceProvider#open}
    */
   public BlockSource open(URI uri, SourceOptions options) throws IOException {
@@ -95,38 +94,31 @@ public final class BlockSources {
    */
   public BlockSourceProvider provider(String scheme) {
     List<BlockSourceProvider> claimants = new ArrayList<>();
-    List<Throwable> refused = new ArrayList<>();
     TreeSet<String> known = new TreeSet<>();
-    for (Iterator<BlockSourceProvider> each =
-            ServiceLoader.load(BlockSourceProvider.class, loader).iterator();
-        ; ) {
-      try {
-        if (!each.hasNext()) {
-          break;
-        }
-        BlockSourceProvider provider = each.next();
-        known.addAll(provider.schemes());
-        if (provider.schemes().contains(scheme)
-            && claimants.stream().noneMatch(c -> c.getClass() == provider.getClass())) {
-          claimants.add(provider);
-        }
-      } catch (ServiceConfigurationError e) {
-        refused.add(e);
-      }
-    }
+    Plugins plugins =
+        Plugins.each(
+            BlockSourceProvider.class,
+            loader,
+            provider -> {
+              Set<String> schemes = Set.copyOf(provider.schemes());
+              known.addAll(schemes);
+              if (schemes.contains(scheme)
+                  && claimants.stream().noneMatch(c -> c.getClass() == provider.getClass())) {
+                claimants.add(provider);
+              }
+            });
     if (claimants.size() == 1) {
       return claimants.get(0);
     }
-    IllegalArgumentException failure =
+    throw plugins.tell(
         new IllegalArgumentException(
-            claimants.isEmpty()
-                ? "no source for scheme '" + scheme + "'; there are " + known
-                : "more than one source claims scheme '"
-                    + scheme
-                    + "': "
-                    + claimants.stream().map(c -> c.getClass().getName()).sorted().toList());
-    refused.forEach(failure::addSuppressed);
-    throw failure;
+            (claimants.isEmpty()
+                    ? "no source for scheme '" + scheme + "'; there are " + known
+                    : "more than one source claims scheme '"
+                        + scheme
+                        + "': "
+                        + claimants.stream().map(c -> c.getClass().getName()).sorted().toList())
+                + plugins.leftOut()));
   }
 
   /**

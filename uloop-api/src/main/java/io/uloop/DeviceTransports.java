@@ -2,13 +2,13 @@
 package io.uloop;
 
 import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.ServiceLoader;
-import java.util.stream.Collectors;
 
 /**
- * Finds the transport of a place.
+ * Finds the transport of a place. One that cannot be loaded, or fails to say what it accepts, is
+ * left out and named in the log.
  *
  * <p><b>Threads:</b> safe for any.
  *
@@ -25,7 +25,8 @@ public final class DeviceTransports {
    * @param place where
    * @param properties settings of the transport
    * @return what was attached; the caller closes it
-   * @throws IllegalArgumentException if no transport, or more than one, accepts the place
+   * @throws IllegalArgumentException if no transport, or more than one, accepts the place; the
+   *     message names those that are there and those that were left out
    * @throws IOException as {@link DeviceTransport#attach}
    */
   public static DeviceTransport.Attachment attach(
@@ -48,21 +49,33 @@ public final class DeviceTransports {
 
   private static DeviceTransport of(String place) {
     ClassLoader own = DeviceTransports.class.getClassLoader();
-    List<DeviceTransport> all =
-        ServiceLoader.load(
-                DeviceTransport.class, own != null ? own : ClassLoader.getSystemClassLoader())
-            .stream()
-            .map(ServiceLoader.Provider::get)
-            .toList();
-    List<DeviceTransport> fit = all.stream().filter(t -> t.accepts(place)).toList();
-    if (fit.size() != 1) {
-      throw new IllegalArgumentException(
-          (fit.isEmpty() ? "no transport" : "more than one transport")
-              + " for '"
-              + place
-              + "'; there are "
-              + all.stream().map(t -> t.getClass().getName()).collect(Collectors.joining(", ")));
+    return of(place, own != null ? own : ClassLoader.getSystemClassLoader());
+  }
+
+  /** Finds it in the given class loader and its parents. */
+  static DeviceTransport of(String place, ClassLoader loader) {
+    List<String> known = new ArrayList<>();
+    List<DeviceTransport> fit = new ArrayList<>();
+    Plugins plugins =
+        Plugins.each(
+            DeviceTransport.class,
+            loader,
+            transport -> {
+              if (transport.accepts(place)) {
+                fit.add(transport);
+              }
+              known.add(transport.getClass().getName());
+            });
+    if (fit.size() == 1) {
+      return fit.get(0);
     }
-    return fit.get(0);
+    throw plugins.tell(
+        new IllegalArgumentException(
+            (fit.isEmpty() ? "no transport" : "more than one transport")
+                + " for '"
+                + place
+                + "'; there are "
+                + String.join(", ", known)
+                + plugins.leftOut()));
   }
 }
