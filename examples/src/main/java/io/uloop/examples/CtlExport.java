@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.examples;
 
+import io.uloop.core.CachePair;
 import io.uloop.core.CachedDevice;
-import java.io.FileDescriptor;
-import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.InterruptedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -48,10 +49,9 @@ final class CtlExport implements Callable<Integer> {
       try {
         ImageCopy copy = new ImageCopy(device);
         if (target.equals("-")) {
-          try (FileOutputStream out = new FileOutputStream(FileDescriptor.out)) {
-            copy.to(out);
-          }
+          copy.toStandardOutput();
         } else {
+          refuseOwnFile(Path.of(target));
           copy.to(Path.of(target), overwrite);
         }
       } catch (InterruptedIOException e) {
@@ -62,5 +62,17 @@ final class CtlExport implements Callable<Integer> {
       }
     }
     return LaunchCommand.EXIT_OK;
+  }
+
+  /** The pair is open: its files are there. */
+  private void refuseOwnFile(Path file) throws IOException {
+    CachePair pair = options.pair();
+    for (Path own :
+        List.of(pair.cacheFile(), pair.bitmapFile(), pair.sidecarFile(), pair.checksumFile())) {
+      if (Files.exists(file) && Files.exists(own) && Files.isSameFile(file, own)) {
+        throw new IllegalArgumentException(
+            file + " is " + own + ", a file of the pair that is exported; write elsewhere");
+      }
+    }
   }
 }

@@ -144,6 +144,79 @@ class CtlCommandTest {
   }
 
   @Test
+  void export_whatStandsAtTheNamePart_stays() throws Exception {
+    onPair("fill", image.toString());
+    Path copy = directory.resolve("copy");
+    Path part = directory.resolve("copy.part");
+    Path precious = Files.writeString(directory.resolve("precious"), "precious");
+
+    Files.createSymbolicLink(part, precious);
+    assertThat(onPair("export", "--to", copy.toString())).as(err.toString(UTF_8)).isZero();
+    assertThat(copy).isRegularFile().hasBinaryContent(content);
+    assertThat(Files.isSymbolicLink(copy)).isFalse();
+    assertThat(precious).hasContent("precious");
+    assertThat(Files.isSymbolicLink(part)).isTrue();
+    Files.delete(part);
+
+    Files.createDirectory(part);
+    assertThat(onPair("export", "--to", copy.toString(), "--overwrite")).isZero();
+    assertThat(part).isEmptyDirectory();
+    Files.delete(part);
+
+    assertThat(new ProcessBuilder("mkfifo", part.toString()).start().waitFor()).isZero();
+    assertThat(onPair("export", "--to", copy.toString(), "--overwrite")).isZero();
+    assertThat(copy).hasBinaryContent(content);
+    assertThat(part).exists();
+  }
+
+  @Test
+  void export_nameOfTheGreatestLength_isWrittenAndNothingElseIsLeft() throws IOException {
+    onPair("fill", image.toString());
+    Path folder = Files.createDirectory(directory.resolve("folder"));
+    Path copy = folder.resolve("n".repeat(255));
+    assertThat(onPair("export", "--to", copy.toString())).as(err.toString(UTF_8)).isZero();
+    assertThat(copy).hasBinaryContent(content);
+    try (Stream<Path> files = Files.list(folder)) {
+      assertThat(files).containsExactly(copy);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"cache", "cache.bitmap", "cache.bitmap.meta", "cache.bitmap.crc"})
+  void export_ontoAFileOfThePair_isRefusedAlsoThroughALink(String own) throws IOException {
+    onPair("fill", image.toString());
+    Path link = Files.createSymbolicLink(directory.resolve("link"), directory.resolve(own));
+    for (Path target : List.of(directory.resolve(own), link)) {
+      assertThat(onPair("export", "--to", target.toString(), "--overwrite"))
+          .isEqualTo(LaunchCommand.EXIT_USAGE);
+      assertOneLine(target + " is " + directory.resolve(own) + ", a file of the pair");
+    }
+    assertThat(onPair("verify")).as(err.toString(UTF_8)).isZero();
+    assertThat(words()).containsExactly("verified 733 blocks, 0 wrong");
+  }
+
+  @Test
+  void export_pipeAndDevice_areWrittenWithoutBeingForced() throws Exception {
+    onPair("fill", image.toString());
+    assertThat(onPair("export", "--to", "/dev/null")).as(err.toString(UTF_8)).isZero();
+    Path pipe = directory.resolve("pipe");
+    assertThat(new ProcessBuilder("mkfifo", pipe.toString()).start().waitFor()).isZero();
+    Process reader =
+        new ProcessBuilder("cmp", image.toString(), pipe.toString())
+            .redirectErrorStream(true)
+            .start();
+    assertThat(onPair("export", "--to", pipe.toString())).as(err.toString(UTF_8)).isZero();
+    assertThat(reader.waitFor()).isZero();
+  }
+
+  @Test
+  void export_deviceThatIsFull_isNamed() {
+    onPair("fill", image.toString());
+    assertThat(onPair("export", "--to", "/dev/full")).isEqualTo(LaunchCommand.EXIT_FAILURE);
+    assertOneLine("cannot write /dev/full: No space left on device");
+  }
+
+  @Test
   void verify_damagedBlock_isOneAndTheBlockIsAbsentThen() throws IOException {
     onPair("fill", image.toString());
     byte[] cache = Files.readAllBytes(directory.resolve("cache"));
