@@ -92,7 +92,7 @@ final class LaunchOptions {
       description = "directory of jars with sources of other schemes")
   @Nullable Path plugins;
 
-  @Option(names = "--offline", description = "serve what is there without asking the source first")
+  @Option(names = "--offline", description = "serve what is there, and never ask the source")
   boolean offline;
 
   @Option(names = "--recreate", description = "drop the pair's content if it is of another source")
