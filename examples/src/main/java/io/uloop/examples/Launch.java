@@ -54,8 +54,21 @@ final class Launch {
    * @throws IOException if it cannot be opened or offered
    */
   int run(PrintStream out, PrintStream err) throws IOException, InterruptedException {
-    // A failure to start is one line, the command's; warnings of the same are held back till then.
-    LaunchLog.show(command.verbose ? System.Logger.Level.DEBUG : System.Logger.Level.ERROR);
+    if (command.verbose) {
+      LaunchLog.show(System.Logger.Level.DEBUG);
+    } else {
+      // Said once it serves, or just before why it cannot: "ready" comes first, and a start that
+      // is made anew in another JVM warns once.
+      LaunchLog.hold();
+    }
+    try {
+      return offer(out, err);
+    } finally {
+      LaunchLog.release();
+    }
+  }
+
+  private int offer(PrintStream out, PrintStream err) throws IOException, InterruptedException {
     try (Serving serving = new Serving(program, out, err)) {
       // Before the pair is made, which nobody wants of a device that cannot be.
       DeviceTransports.check(command.device, deviceProperties());
@@ -76,9 +89,7 @@ final class Launch {
 
   private void serve(Serving serving, CachedDevice device, Attachment attachment, PrintStream out) {
     serving.ready(attachment, device.size());
-    if (!command.verbose) {
-      LaunchLog.show(System.Logger.Level.WARNING);
-    }
+    LaunchLog.release();
     ProgressLine progress = ProgressLine.wanted() ? new ProgressLine(program, device.size()) : null;
     serving.report(Reporter.start(device, out, command.statsSeconds, progress));
   }
