@@ -190,7 +190,8 @@ final class FuseMount {
     return child.isAlive();
   }
 
-  private String lastWords() {
+  /** Gives what the child said at its end, and how it ended. */
+  String lastWords() {
     if (child.isAlive()) {
       return "no answer";
     }

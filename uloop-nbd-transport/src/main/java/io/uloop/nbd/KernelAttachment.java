@@ -18,7 +18,8 @@ import org.jspecify.annotations.Nullable;
  * <pre>
  *   ATTACHED --close, nobody uses it--------------> DETACHED
  *      |  \--close, in use: throws, says who--> REFUSED --close: forces--> DETACHED
- *      \--detached from outside, seen by await-----> DETACHED
+ *      |\--detached from outside, seen by await-----> DETACHED
+ *      \--broken, seen by await------------> DETACHED, as a failure
  * </pre>
  *
  * Letting go is: claim the device exclusively, so that nobody mounts it meanwhile; fsync a
@@ -118,11 +119,38 @@ final class KernelAttachment implements DeviceTransport.Attachment {
   public void await() throws InterruptedException, IOException {
     while (!detached.await(WATCH_MILLIS, TimeUnit.MILLISECONDS)) {
       if (!binding.attached()) {
-        LOG.log(System.Logger.Level.INFO, () -> place() + ": detached from outside");
-        close();
+        Optional<String> broken = binding.broken();
+        if (broken.isPresent()) {
+          closeBroken(broken.get());
+        } else {
+          LOG.log(System.Logger.Level.INFO, () -> place() + ": detached from outside");
+          close();
+        }
       }
     }
     failures.raise(place());
+  }
+
+  /**
+   * Closes what broke, unless a close is under way or comes: who stops a service stops all its
+   * processes at once, so that what the device needs may end a moment before this one is told to.
+   */
+  private void closeBroken(String what) throws IOException, InterruptedException {
+    if (detached.await(WATCH_MILLIS, TimeUnit.MILLISECONDS)) {
+      return;
+    }
+    lock.lock();
+    try {
+      if (!closed) {
+        failures.run(
+            () -> {
+              throw new IOException(what);
+            });
+        detach();
+      }
+    } finally {
+      lock.unlock();
+    }
   }
 
   @Override

@@ -3,6 +3,7 @@ package io.uloop.nbd;
 
 import java.io.IOException;
 import java.time.Duration;
+import java.util.Optional;
 
 /**
  * The kernel's hold on what is served: netlink, ioctl or loop.
@@ -14,8 +15,18 @@ interface KernelBinding {
 
   KernelDevice device();
 
-  /** Tells whether the device is still configured. */
+  /** Tells whether the device is still configured, and what it cannot do without lives. */
   boolean attached() throws IOException;
+
+  /**
+   * Says what ended, of what the device cannot do without, where it is not attached any more but
+   * nobody detached it.
+   *
+   * @return a few words; empty if it was detached
+   */
+  default Optional<String> broken() throws IOException {
+    return Optional.empty();
+  }
 
   /**
    * Ends it; what the kernel has in flight fails.

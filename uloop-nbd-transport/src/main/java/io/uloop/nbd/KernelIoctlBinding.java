@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.TreeSet;
 import org.jspecify.annotations.Nullable;
@@ -51,7 +52,7 @@ final class KernelIoctlBinding implements KernelBinding {
   private final KernelSettings settings;
   private final Thread thread;
 
-  /** Why the thread could not set the device up; written before the thread ends. */
+  /** Why the thread could not set the device up, or it broke; written before the thread ends. */
   private volatile @Nullable Exception failure;
 
   private KernelIoctlBinding(
@@ -156,6 +157,12 @@ final class KernelIoctlBinding implements KernelBinding {
   @Override
   public boolean attached() throws IOException {
     return device.attribute("pid").isPresent();
+  }
+
+  /** The driver gives an error unless it was told to disconnect. */
+  @Override
+  public Optional<String> broken() {
+    return Optional.ofNullable(failure).map(Throwable::getMessage);
   }
 
   @Override

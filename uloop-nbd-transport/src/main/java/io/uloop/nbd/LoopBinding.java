@@ -3,6 +3,7 @@ package io.uloop.nbd;
 
 import java.io.IOException;
 import java.time.Duration;
+import java.util.Optional;
 import java.util.OptionalInt;
 import org.jspecify.annotations.Nullable;
 
@@ -78,6 +79,13 @@ final class LoopBinding implements KernelBinding {
   @Override
   public boolean attached() throws IOException {
     return mount.isRunning() && isConfigured();
+  }
+
+  @Override
+  public Optional<String> broken() throws IOException {
+    return mount.isRunning() || !isConfigured()
+        ? Optional.empty()
+        : Optional.of(("nbdfuse has ended: " + mount.lastWords()).strip());
   }
 
   private boolean isConfigured() throws IOException {

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
 import java.util.logging.Level;
@@ -51,6 +52,40 @@ class KernelAttachmentTest {
     }
   }
 
+  /** A device that somebody detached, or whose helper is dead. */
+  private static final class GoneBinding implements KernelBinding {
+    private final KernelDevice device;
+    private final Optional<String> broken;
+
+    GoneBinding(KernelDevice device, Optional<String> broken) {
+      this.device = device;
+      this.broken = broken;
+    }
+
+    @Override
+    public KernelDevice device() {
+      return device;
+    }
+
+    @Override
+    public boolean attached() {
+      return false;
+    }
+
+    @Override
+    public Optional<String> broken() {
+      return broken;
+    }
+
+    @Override
+    public void end(NativeFd open) {}
+
+    @Override
+    public boolean awaitFree(Duration limit) {
+      return true;
+    }
+  }
+
   @BeforeEach
   void noQueueToSetUp() {
     settings.setLevel(Level.SEVERE);
@@ -61,11 +96,17 @@ class KernelAttachmentTest {
     settings.setLevel(null);
   }
 
+  private static KernelDevice device() throws IOException {
+    return new KernelDevice(NativeCalls.load(), "null");
+  }
+
   private static KernelAttachment attach() throws IOException {
+    return attach(new LosingBinding(device()));
+  }
+
+  private static KernelAttachment attach(KernelBinding binding) throws IOException {
     return KernelAttachment.of(
-        new LosingBinding(new KernelDevice(NativeCalls.load(), "null")),
-        KernelSettings.of(Map.of("partition-scan", "false"), true),
-        () -> {});
+        binding, KernelSettings.of(Map.of("partition-scan", "false"), true), () -> {});
   }
 
   @Test
@@ -90,5 +131,29 @@ class KernelAttachmentTest {
 
     assertThatThrownBy(attachment::close).hasMessage(LOST);
     assertThatThrownBy(attachment::close).hasMessage(LOST);
+  }
+
+  @Test
+  void await_detachedFromOutside_ends() throws Exception {
+    attach(new GoneBinding(device(), Optional.empty())).await();
+  }
+
+  @Test
+  void await_broken_isAFailureForEverybody() throws Exception {
+    KernelAttachment attachment = attach(new GoneBinding(device(), Optional.of("it has ended")));
+    String expected = "/dev/null: detached, but: it has ended";
+
+    assertThatThrownBy(attachment::await).isInstanceOf(IOException.class).hasMessage(expected);
+    assertThatThrownBy(attachment::await).hasMessage(expected);
+    assertThatThrownBy(attachment::close).hasMessage(expected);
+  }
+
+  /** Who stops a service may stop all its processes, in any order. */
+  @Test
+  void close_brokenBeforeAnybodySawIt_isAStop() throws Exception {
+    KernelAttachment attachment = attach(new GoneBinding(device(), Optional.of("it has ended")));
+
+    attachment.close();
+    attachment.await();
   }
 }

@@ -199,6 +199,22 @@ class LoopTransportTest {
   }
 
   @Test
+  void await_nbdfuseWasKilled_isAFailureThatSaysSo() throws Exception {
+    List<ProcessHandle> before = ProcessHandle.current().children().toList();
+    try (KernelTestDevice device = KernelTestDevice.readOnly(disk)) {
+      Attachment attachment = new KernelTransport().attach(device, "/dev/loop", Map.of());
+      ProcessHandle nbdfuse =
+          ProcessHandle.current().children().filter(c -> !before.contains(c)).findFirst().get();
+      signal("KILL", nbdfuse.pid());
+
+      assertThatThrownBy(attachment::await)
+          .isInstanceOf(IOException.class)
+          .hasMessageContaining(attachment.place() + ": detached, but: nbdfuse has ended")
+          .hasMessageContaining("(exit 137)");
+    }
+  }
+
+  @Test
   void attach_afterServerAndNbdfuseWereKilled_goesOn() throws Exception {
     String java = ProcessHandle.current().info().command().orElseThrow();
     Process server =
