@@ -5,10 +5,8 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
 import java.net.BindException;
-import java.net.ConnectException;
 import java.net.InetSocketAddress;
 import java.net.SocketAddress;
-import java.net.SocketException;
 import java.net.StandardProtocolFamily;
 import java.net.StandardSocketOptions;
 import java.net.UnixDomainSocketAddress;
@@ -18,7 +16,6 @@ import java.nio.file.Files;
 import java.nio.file.LinkOption;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.BasicFileAttributes;
 import java.nio.file.attribute.GroupPrincipal;
 import java.nio.file.attribute.PosixFileAttributeView;
@@ -33,8 +30,8 @@ import org.jspecify.annotations.Nullable;
  * A socket that listens, and its file if it has one.
  *
  * <p>A unix socket is bound inside a directory of its own that nobody else can enter, gets its mode
- * and owner, and is then renamed to its place: at no time can somebody connect whom the mode
- * forbids, and a stale socket is replaced in one step.
+ * and owner, and is then put in its place by {@link SocketPlace}: at no time can somebody connect
+ * whom the mode forbids, and of several that want one place at most one gets it.
  */
 final class Listener implements Closeable {
 
@@ -132,7 +129,8 @@ final class Listener implements Closeable {
 
   private static Listener openUnix(Path path, NbdServerConfig config) throws IOException {
     Path target = path.toAbsolutePath();
-    refuseIfTaken(target);
+    SocketPlace place = new SocketPlace(target);
+    place.refuseIfTaken();
     Path parent = Optional.ofNullable(target.getParent()).orElse(target);
     // Short, since the kernel takes 107 bytes of a path.
     Path closet = parent.resolve(".n" + Long.toString(RANDOM.nextInt() & 0xffff_ffffL, 36));
@@ -146,57 +144,15 @@ final class Listener implements Closeable {
       if (config.socketOwner().isPresent()) {
         setOwner(born, config.socketOwner().get());
       }
-      Files.move(born, target, StandardCopyOption.ATOMIC_MOVE);
+      place.take(born);
       return new Listener(channel, ListenPlace.UNIX + path, target);
     } catch (IOException | RuntimeException e) {
       channel.close();
-      Files.deleteIfExists(closet.resolve("s"));
       throw e;
     } finally {
+      Files.deleteIfExists(closet.resolve("s"));
       Files.deleteIfExists(closet);
     }
-  }
-
-  private static void refuseIfTaken(Path target) throws IOException {
-    BasicFileAttributes there;
-    try {
-      there = attributes(target);
-    } catch (NoSuchFileException e) {
-      return;
-    }
-    if (!there.isOther()) {
-      throw new BindException("there is a file that is no socket: path=" + target);
-    }
-    refuseIfServed(target);
-  }
-
-  /**
-   * Fails if a server lives. It does not wait to be let in: one that lives may have stopped, and
-   * its queue may be full; and an interrupt, which ends a connect that waits, says nothing.
-   */
-  private static void refuseIfServed(Path target) throws IOException {
-    try (ShortWay way = ShortWay.to(target);
-        SocketChannel probe = SocketChannel.open(StandardProtocolFamily.UNIX)) {
-      probe.configureBlocking(false);
-      probe.connect(way.address());
-    } catch (ConnectException e) {
-      // Nobody listens there: left behind by a server that was killed.
-      LOG.log(Level.DEBUG, "replacing a stale socket: path={0} ({1})", target, e.getMessage());
-      return;
-    } catch (SocketException e) {
-      if (Files.notExists(target, LinkOption.NOFOLLOW_LINKS)) {
-        return;
-      }
-      // A full queue, no permission, a socket of another kind: not ours to replace.
-      throw inUse("a server may be listening there (" + e.getMessage() + ")", target, e);
-    }
-    throw inUse("a server is listening there", target, null);
-  }
-
-  private static BindException inUse(String what, Path target, @Nullable IOException cause) {
-    BindException failure = new BindException(what + ": path=" + target);
-    failure.initCause(cause);
-    return failure;
   }
 
   private static void setOwner(Path file, String owner) throws IOException {

@@ -35,6 +35,11 @@ final class NativeCalls {
       ByteOrder.nativeOrder() == ByteOrder.LITTLE_ENDIAN ? 0 : Native.LONG_SIZE - 4;
   private static final int SIG_BLOCK = 0;
 
+  /** From {@code sys/file.h}. */
+  private static final int LOCK_EX = 2;
+
+  private static final int LOCK_NB = 4;
+
   private final NativeLibc libc;
 
   private NativeCalls(NativeLibc libc) {
@@ -231,6 +236,23 @@ final class NativeCalls {
 
   void umount2(String target, int flags) throws NativeException {
     check("umount2(" + target + ")", () -> libc.umount2(target, flags));
+  }
+
+  /**
+   * Locks a file or directory for whoever opened it, until that is closed; does not wait.
+   *
+   * @return whether it is locked; else somebody else has the lock
+   */
+  boolean tryLock(NativeFd fd) throws NativeException {
+    try {
+      check("flock(" + fd + ")", () -> libc.flock(fd.number(), LOCK_EX | LOCK_NB));
+      return true;
+    } catch (NativeException e) {
+      if (e.errno() == NativeException.EAGAIN) {
+        return false;
+      }
+      throw e;
+    }
   }
 
   boolean isRoot() {

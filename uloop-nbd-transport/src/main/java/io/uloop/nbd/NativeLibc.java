@@ -63,6 +63,8 @@ interface NativeLibc extends Library {
 
   int umount2(String target, int flags);
 
+  int flock(int fd, int operation);
+
   int geteuid();
 
   String strerror(int errno);

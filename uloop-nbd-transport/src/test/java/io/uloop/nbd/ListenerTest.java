@@ -22,6 +22,11 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CyclicBarrier;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.Future;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -114,6 +119,53 @@ class ListenerTest {
           .hasMessageContaining(socket.toString());
       assertThat(first).isNotNull();
       assertServes(socket);
+    }
+  }
+
+  /** Each either serves or is told that somebody else does. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void unix_manyAtOnce_atMostOneServes(boolean stale) throws Exception {
+    int rivals = 8;
+    ExecutorService pool = Executors.newFixedThreadPool(rivals);
+    try {
+      for (int round = 0; round < 60; round++) {
+        Path socket = folder.resolve("s" + round);
+        if (stale) {
+          ServerSocketChannel killed = ServerSocketChannel.open(StandardProtocolFamily.UNIX);
+          killed.bind(UnixDomainSocketAddress.of(socket));
+          killed.close();
+        }
+        CyclicBarrier start = new CyclicBarrier(rivals);
+        List<Future<DeviceTransport.Attachment>> all = new ArrayList<>();
+        for (int i = 0; i < rivals; i++) {
+          all.add(
+              pool.submit(
+                  () -> {
+                    start.await();
+                    return attach("unix:" + socket);
+                  }));
+        }
+        List<DeviceTransport.Attachment> serving = new ArrayList<>();
+        for (Future<DeviceTransport.Attachment> one : all) {
+          try {
+            serving.add(one.get());
+          } catch (ExecutionException e) {
+            assertThat(e.getCause())
+                .isInstanceOf(BindException.class)
+                .hasMessageContaining("a server is listening there");
+          }
+        }
+        int winners = serving.size();
+        assertServes(socket);
+        for (DeviceTransport.Attachment one : serving) {
+          one.close();
+        }
+        assertThat(winners).as("round " + round).isEqualTo(1);
+        assertThat(Files.list(folder)).isEmpty();
+      }
+    } finally {
+      pool.shutdownNow();
     }
   }
 
