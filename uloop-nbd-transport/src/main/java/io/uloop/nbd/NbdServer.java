@@ -66,6 +66,9 @@ public final class NbdServer implements Closeable {
   private final AtomicInteger connections = new AtomicInteger();
   private final Runnable onConnectionClosed = connections::decrementAndGet;
 
+  /** For the first loop's thread, which accepts. */
+  private final Refused refused = new Refused();
+
   private NbdServer(NbdServerConfig config, List<Listener> listeners, List<EventLoop> loops) {
     this.listeners = listeners;
     this.loops = loops;
@@ -163,13 +166,46 @@ public final class NbdServer implements Closeable {
         continue;
       }
       if (connections.get() >= state.limits().connections()) {
-        LOG.log(Level.WARNING, "too many connections: limit={0}", state.limits().connections());
+        refused.one(state.limits().connections());
         socket.close();
         continue;
       }
+      refused.none();
       connections.incrementAndGet();
       EventLoop loop = loops.stream().min(Comparator.comparingInt(EventLoop::size)).orElseThrow();
       loop.execute(() -> serve(loop, socket));
+    }
+  }
+
+  /**
+   * Clients for which there was no room. It is said of the first, and when there is room again how
+   * many they were; after that not for a while, so that no client can fill the log.
+   */
+  private static final class Refused {
+
+    private static final long QUIET_NANOS = TimeUnit.SECONDS.toNanos(10);
+
+    private long count;
+    private boolean told;
+    private long toldAt = System.nanoTime() - QUIET_NANOS;
+
+    void one(int limit) {
+      count++;
+      if (!told && System.nanoTime() - toldAt >= QUIET_NANOS) {
+        told = true;
+        toldAt = System.nanoTime();
+        LOG.log(Level.WARNING, "too many connections; more are refused: limit={0}", limit);
+      }
+    }
+
+    void none() {
+      if (told && count > 1) {
+        LOG.log(Level.WARNING, "connections that were refused: {0}", Long.toString(count));
+      }
+      if (told) {
+        told = false;
+        count = 0;
+      }
     }
   }
 
