@@ -24,6 +24,8 @@ import picocli.CommandLine.Option;
     })
 final class CtlFill implements Callable<Integer> {
 
+  private static final int MOST_FETCHES = 1024;
+
   private final PrintStream out;
 
   @Mixin CtlPair options = new CtlPair();
@@ -47,6 +49,9 @@ final class CtlFill implements Callable<Integer> {
   @Override
   public Integer call() throws IOException, InterruptedException {
     long most = LaunchOptions.bytes("--rate", rate);
+    if (fetches < 1 || fetches > MOST_FETCHES) {
+      throw new IllegalArgumentException("--fetches must be 1 to " + MOST_FETCHES + ": " + fetches);
+    }
     try (CachedDevice device = options.openWithSource()) {
       AtomicBoolean stopped = new AtomicBoolean();
       AtomicReference<@Nullable BackgroundFill> running = new AtomicReference<>();

@@ -10,7 +10,6 @@ import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -100,6 +99,7 @@ final class CtlPair {
     if (place == null) {
       throw new IllegalArgumentException("missing URL: the source has to be read");
     }
+    LaunchOptions.timeout(timeoutSeconds);
     for (String key : properties.keySet()) {
       if (!PairPlace.ofSource(key)) {
         throw new IllegalArgumentException("no property of a source: " + key);
@@ -109,7 +109,8 @@ final class CtlPair {
     BlockSources sources = plugins == null ? BlockSources.installed() : Plugins.in(plugins);
     BlockSource source =
         sources.open(
-            uri, PairPlace.sourceOptions(Duration.ofSeconds(timeoutSeconds), properties, headers));
+            uri,
+            PairPlace.sourceOptions(LaunchOptions.timeout(timeoutSeconds), properties, headers));
     return CachedDevice.builder(source).pair(pair).open();
   }
 }

@@ -112,9 +112,9 @@ final class Launch {
             .offline(command.offline)
             .sourceWait(command.timeout())
             .whenDifferent(command.recreate ? WhenDifferent.RECREATE : WhenDifferent.FAIL);
-    long block = LaunchOptions.bytes("--block-size", command.blockSize);
+    int block = command.blockSizeBytes();
     if (block > 0) {
-      builder.blockSizeBytes(Math.toIntExact(block));
+      builder.blockSizeBytes(block);
     }
     long most = LaunchOptions.bytes("--max-cache", command.maxCache);
     if (most > 0) {
@@ -160,7 +160,11 @@ final class Launch {
       if (!device.capabilities().writable()) {
         // Longer than a fetch: what is answered later would be asked for again on a new link.
         properties.putIfAbsent(
-            "timeout", Long.toString(command.timeout().toSeconds() + KERNEL_SLACK_SECONDS));
+            "timeout",
+            Long.toString(
+                Math.min(
+                    command.timeout().toSeconds() + KERNEL_SLACK_SECONDS,
+                    LaunchOptions.MOST_SECONDS)));
       }
     }
     return properties;

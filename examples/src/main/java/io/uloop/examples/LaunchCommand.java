@@ -59,6 +59,7 @@ final class LaunchCommand {
         }
       }
       checkMode(options.mode);
+      options.check();
       return new Launch(name, options).run(out, err);
     } catch (IllegalArgumentException e) {
       return fail(err, e, options.verbose, EXIT_USAGE);

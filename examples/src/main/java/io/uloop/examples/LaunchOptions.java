@@ -26,6 +26,11 @@ import picocli.CommandLine.Parameters;
     })
 final class LaunchOptions {
 
+  /** A day, which is also the most that the kernel is told to wait. */
+  static final long MOST_SECONDS = 24 * 3600;
+
+  private static final int MOST_BLOCK_BYTES = 1 << 20;
+
   @Parameters(index = "0", paramLabel = "device", description = "where to offer the image")
   String device = "";
 
@@ -125,8 +130,42 @@ final class LaunchOptions {
     throw new IllegalArgumentException(option + " is no number of bytes: " + text);
   }
 
+  /**
+   * Checks the numbers, before anything is made.
+   *
+   * @throws IllegalArgumentException if one makes no sense; it says what would
+   */
+  void check() {
+    timeout(timeoutSeconds);
+    if (statsSeconds < 0 || statsSeconds > MOST_SECONDS) {
+      throw new IllegalArgumentException(
+          "--stats must be 0 (never) to " + MOST_SECONDS + " seconds: " + statsSeconds);
+    }
+    blockSizeBytes();
+    bytes("--max-cache", maxCache);
+  }
+
+  /** Gives the block size, 0 for the usual one. */
+  int blockSizeBytes() {
+    long value = bytes("--block-size", blockSize);
+    if (value > MOST_BLOCK_BYTES) {
+      throw new IllegalArgumentException(
+          "--block-size must be at most " + MOST_BLOCK_BYTES + " bytes: " + blockSize);
+    }
+    return (int) value;
+  }
+
   /** Gives the timeout of the source. */
   Duration timeout() {
-    return Duration.ofSeconds(timeoutSeconds);
+    return timeout(timeoutSeconds);
+  }
+
+  /** Reads the {@code -t} of any program. */
+  static Duration timeout(long seconds) {
+    if (seconds < 1 || seconds > MOST_SECONDS) {
+      throw new IllegalArgumentException(
+          "-t: timeout must be positive, 1 to " + MOST_SECONDS + " seconds: " + seconds);
+    }
+    return Duration.ofSeconds(seconds);
   }
 }

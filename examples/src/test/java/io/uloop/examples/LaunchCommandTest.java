@@ -10,6 +10,7 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
@@ -64,6 +65,15 @@ class LaunchCommandTest {
         "--mode sideways unix:/x /y | --mode is ro, cow, writethrough or writeback",
         "--block-size 4Q unix:/x /y | --block-size is no number of bytes: 4Q",
         "-t 0 unix:/x /y | timeout must be positive",
+        "-t=-1 unix:/x /y | -t: timeout must be positive, 1 to 86400 seconds: -1",
+        "-t 86401 unix:/x /y | 1 to 86400 seconds: 86401",
+        "-t 9223372037 unix:/x /y | 1 to 86400 seconds: 9223372037",
+        "-t 9223372036854775808 unix:/x /y | is not a long",
+        "--stats -1 unix:/x /y | --stats must be 0 (never) to 86400 seconds: -1",
+        "--stats 86401 unix:/x /y | --stats must be 0 (never) to 86400 seconds: 86401",
+        "--stats 9223372036854775807 unix:/x /y | --stats must be 0",
+        "--block-size 2G unix:/x /y | --block-size must be at most 1048576 bytes: 2G",
+        "--max-cache -5 unix:/x /y | --max-cache is no number of bytes: -5",
         "--plugins /no/such unix:/x /y | no directory of plug-ins: /no/such",
         "unix:/x ftp://host/y | no source for scheme 'ftp'",
         "unix:/x http:// | http://"
@@ -72,6 +82,19 @@ class LaunchCommandTest {
     assertThat(run(line.split(" "))).isEqualTo(LaunchCommand.EXIT_USAGE);
 
     assertOneLine(expected);
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"-t 9223372037", "--stats -1", "--block-size 2G", "--max-cache 1Q"})
+  void run_numberOutOfBounds_isWrongUsageAndMakesNothing(String option) throws IOException {
+    Path image = Files.write(directory.resolve("image"), new byte[10]);
+    String line = option + " -c " + directory + "/cache unix:" + directory + "/s " + image;
+
+    assertThat(run(line.split(" "))).isEqualTo(LaunchCommand.EXIT_USAGE);
+
+    try (Stream<Path> files = Files.list(directory)) {
+      assertThat(files).containsExactly(image);
+    }
   }
 
   @Test
