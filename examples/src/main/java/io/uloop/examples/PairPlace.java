@@ -15,11 +15,15 @@ final class PairPlace {
 
   private PairPlace() {}
 
-  /** Two files if two are named; one beside the other if one is; else in the user's cache. */
+  /**
+   * Two files if two are named; one beside the other if one is; else in the user's cache, named
+   * after the image or, if only that is there, after its URL as it is written.
+   */
   static CachePair of(@Nullable Path bitmap, @Nullable Path cache, URI uri) {
     if (cache == null && bitmap == null) {
-      // With its query, as that may choose the image, but without a password.
-      return CachePair.inUserCache(uri.toString().replaceFirst("//[^/]*@", "//"));
+      CachePair pair = CachePair.inUserCache(ImageName.of(uri));
+      CachePair older = CachePair.inUserCache(ImageName.asWritten(uri));
+      return older.exists() && !pair.exists() ? older : pair;
     }
     return named(bitmap, cache);
   }
