@@ -90,9 +90,20 @@ final class ImageCopy {
       refuseIfThere(target, overwrite);
       Files.move(part, target, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
       whole = true;
+      naming(target, () -> forceName(target));
     } finally {
       if (!whole) {
         Files.deleteIfExists(part);
+      }
+    }
+  }
+
+  /** A name is durable with its directory; one that may not be read cannot be forced. */
+  private static void forceName(Path target) throws IOException {
+    Path directory = target.toAbsolutePath().getParent();
+    if (directory != null && Files.isReadable(directory)) {
+      try (FileChannel channel = FileChannel.open(directory, StandardOpenOption.READ)) {
+        channel.force(true);
       }
     }
   }
