@@ -26,7 +26,7 @@ import java.util.concurrent.TimeoutException;
  * util-linux), and for the kernel the parent is the thread. Reading never stops: nbdfuse says a
  * line for every operation that fails, and with a full pipe all its threads would stand still.
  *
- * <p><b>Source:</b> nbdfuse(1), setpriv(1), prctl(2) under PR_SET_PDEATHSIG.
+ * <p><b>Source:</b> nbdfuse(1), setpriv(1), setsid(1), prctl(2) under PR_SET_PDEATHSIG.
  */
 final class FuseMount {
 
@@ -58,7 +58,7 @@ final class FuseMount {
   /** Fails if a program that is needed, or the kernel's half of it, is not there. */
   static void check() throws IOException {
     List<String> missing = new ArrayList<>();
-    for (String program : List.of("setpriv", "nbdfuse")) {
+    for (String program : List.of("setpriv", "setsid", "nbdfuse")) {
       if (!isOnPath(program)) {
         missing.add(program);
       }
@@ -97,7 +97,9 @@ final class FuseMount {
       throws IOException {
     List<String> command =
         new ArrayList<>(
-            List.of("setpriv", "--pdeathsig", "TERM", "nbdfuse", "-C", "" + connections));
+            // In a session of its own: Ctrl-C in a terminal is for who attaches, and detaches
+            // first.
+            List.of("setpriv", "--pdeathsig", "TERM", "setsid", "nbdfuse", "-C", "" + connections));
     if (readOnly) {
       command.add("-r");
     }

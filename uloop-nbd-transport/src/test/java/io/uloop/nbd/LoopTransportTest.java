@@ -198,6 +198,22 @@ class LoopTransportTest {
     }
   }
 
+  /** What a terminal sends to its process group must not take the device from under its users. */
+  @Test
+  void nbdfuse_isInASessionOfItsOwn() throws Exception {
+    List<ProcessHandle> before = ProcessHandle.current().children().toList();
+    try (KernelTestDevice device = KernelTestDevice.readOnly(disk);
+        Attachment attachment = new KernelTransport().attach(device, "/dev/loop", Map.of())) {
+      ProcessHandle nbdfuse =
+          ProcessHandle.current().children().filter(c -> !before.contains(c)).findFirst().get();
+      String stat = Files.readString(Path.of("/proc/" + nbdfuse.pid() + "/stat"));
+      // proc_pid_stat(5): after the name in brackets come state, parent, group and session.
+      List<String> fields = List.of(stat.substring(stat.lastIndexOf(')') + 2).split(" ", -1));
+      assertThat(fields.get(3)).isEqualTo("" + nbdfuse.pid());
+      assertThat(attachment.place()).startsWith("/dev/loop");
+    }
+  }
+
   @Test
   void await_nbdfuseWasKilled_isAFailureThatSaysSo() throws Exception {
     List<ProcessHandle> before = ProcessHandle.current().children().toList();
