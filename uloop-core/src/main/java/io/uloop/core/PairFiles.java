@@ -121,7 +121,8 @@ final class PairFiles implements AutoCloseable {
     return words;
   }
 
-  private static void read(Storage.File bitmap, ByteBuffer dst, long at) throws IOException {
+  /** Reads a part of a bitmap file; the failure says where. */
+  static void read(Storage.File bitmap, ByteBuffer dst, long at) throws IOException {
     int length = dst.remaining();
     try {
       bitmap.read(dst, at);

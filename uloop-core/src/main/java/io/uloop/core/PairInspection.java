@@ -163,7 +163,11 @@ final class PairInspection {
     return differences;
   }
 
-  /** Whether files without a sidecar are a legacy pair of this image; false if there are none. */
+  /**
+   * Whether files without a sidecar are a legacy pair of this image; false if there are none.
+   *
+   * @throws CacheMismatchException if they are not, or cannot be told, and are not to be made anew
+   */
   private boolean adopt(Geometry geometry, Storage.File bitmap, Storage.File cache)
       throws IOException {
     long bitmapBytes = PairFailures.size(bitmap);
@@ -175,24 +179,32 @@ final class PairInspection {
     boolean cacheFits =
         cacheBytes >= geometry.sizeBytes() && cacheBytes <= geometry.cacheFileBytes();
     boolean bitmapFits = bitmapBytes == geometry.bitmapFileBytes();
-    if (cacheFits && bitmapFits) {
-      LOG.log(
-          Level.INFO,
-          "{0}: no sidecar; adopted as a legacy pair of {1} bytes",
-          paths.bitmapFile(),
-          Long.toString(geometry.sizeBytes()));
-      return true;
-    }
-    if (bitmapFits && cacheBytes == 0) {
-      PagedBits bits = new PagedBits(geometry.blocks());
-      PairFiles.load(bitmap, bits);
-      if (bits.count() == 0) {
+    String objection = null;
+    if (bitmapFits && (cacheFits || cacheBytes == 0)) {
+      long lastBit = LegacyPair.lastBit(bitmap);
+      if (lastBit < 0 && !cacheFits) {
         return false;
+      }
+      // Without a bit nothing in it is believed, whatever the unit.
+      objection =
+          lastBit < 0 || !cacheFits
+              ? null
+              : LegacyPair.objection(storage, paths, geometry, lastBit);
+      if (cacheFits && objection == null) {
+        LOG.log(
+            Level.INFO,
+            "{0}: no sidecar; adopted as a legacy pair of {1} bytes",
+            paths.bitmapFile(),
+            Long.toString(geometry.sizeBytes()));
+        return true;
       }
     }
     if (whenDifferent == WhenDifferent.RECREATE) {
       LOG.log(Level.WARNING, "{0}: not a pair of this image; made anew", paths.bitmapFile());
       return false;
+    }
+    if (objection != null) {
+      throw new CacheMismatchException(objection + " (or re-create it, or name another pair)");
     }
     throw new CacheMismatchException(
         "not a pair for a source of "

@@ -20,7 +20,8 @@ import org.jspecify.annotations.Nullable;
  *   sidecar  cache file   bitmap file        what happens
  *   -------  -----------  -----------------  ------------------------------------------------------
  *   none     none         none               made
- *   none     right size   right size         a legacy pair: adopted, said in the log
+ *   none     right size   right size         a legacy pair: adopted, said in the log; refused if
+ *                                            the unit is not 4096 or the content says otherwise
  *   none     none         no bit set         made (a crash while it was being made)
  *   none     anything else                   refused: somebody else's file, or half a pair; or made
  *                                            anew on request

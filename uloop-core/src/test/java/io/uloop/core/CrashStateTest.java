@@ -50,6 +50,7 @@ class CrashStateTest {
 
   private final Random random = TestSeed.random("CrashStateTest");
   private final byte[] image = image(random);
+  private int unit = BLOCK;
   private int found;
   private int refused;
 
@@ -80,7 +81,7 @@ class CrashStateTest {
             CachedDevice.builder(source(bytes))
                 .pair(PAIR)
                 .storage(storage)
-                .blockSizeBytes(BLOCK)
+                .blockSizeBytes(unit)
                 .fetchBytes(4096)
                 .readAheadMaxBytes(16384)
                 .checksums(checksums)
@@ -125,11 +126,11 @@ class CrashStateTest {
   private void check(MemoryStorage state, byte[] bytes, boolean checksums, boolean mayRefuse)
       throws IOException {
     PairOpener opener = new PairOpener(state, PAIR, checksums, WhenDifferent.FAIL);
-    try (PairFiles files = opener.open(identity(bytes), BLOCK)) {
+    try (PairFiles files = opener.open(identity(bytes), unit)) {
       Geometry geometry = files.geometry();
       BlockStore store = new BlockStore(files, null, () -> {});
       PagedBits present = files.present();
-      ByteBuffer block = ByteBuffer.allocate(BLOCK);
+      ByteBuffer block = ByteBuffer.allocate(unit);
       long blocks = geometry.blocks();
       for (long b = 0; (b = present.nextSet(b, blocks)) < blocks; b++) {
         int start = (int) geometry.startOf(b);
@@ -236,8 +237,9 @@ class CrashStateTest {
   @ParameterizedTest
   @ValueSource(booleans = {false, true})
   void adopt_inEveryCrashState_noBitLies(boolean checksums) throws Exception {
+    unit = Geometry.DEFAULT_BLOCK_BYTES; // a pair without a sidecar is of no other
     MemoryStorage files = new MemoryStorage();
-    Geometry geometry = new Geometry(SIZE, BLOCK);
+    Geometry geometry = new Geometry(SIZE, unit);
     MemoryStorage.Image bitmap = files.image(PAIR.bitmapFile());
     MemoryStorage.Image cache = files.image(PAIR.cacheFile());
     bitmap.setSize(geometry.bitmapFileBytes());
@@ -246,18 +248,18 @@ class CrashStateTest {
     for (int i = 0; i < 500; i++) {
       int block = random.nextInt((int) geometry.blocks());
       bits[block / 8] |= (byte) (1 << block % 8);
-      int start = block * BLOCK;
+      int start = block * unit;
       cache.write(
           start,
-          java.util.Arrays.copyOfRange(image, start, start + BLOCK),
+          java.util.Arrays.copyOfRange(image, start, start + unit),
           0,
-          Math.min(BLOCK, SIZE - start));
+          Math.min(unit, SIZE - start));
     }
     bitmap.write(0, bits, 0, bits.length);
     MemoryStorage before = copy(files);
     RecordingStorage recorded = new RecordingStorage(files);
     try (CachedDevice device = open(recorded, image, checksums, b -> b)) {
-      assertThat(device.statistics().presentBytes()).isGreaterThan(200 * BLOCK);
+      assertThat(device.statistics().presentBytes()).isGreaterThan(200 * unit);
       readAbout(device, image, 2, 30);
     }
 

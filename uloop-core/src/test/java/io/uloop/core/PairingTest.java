@@ -299,6 +299,65 @@ class PairingTest {
     assertThat(Files.size(pair.cacheFile())).isEqualTo(geometry.cacheFileBytes());
   }
 
+  @ParameterizedTest
+  @CsvSource({
+    "4096, 512, true",
+    "4096, 8192, true",
+    "4096, 8192, false",
+    "8192, 8192, true",
+    "8192, 0, true",
+    "512, 0, true",
+    "512, 0, false",
+    "512, 512, false",
+    "65536, 0, true"
+  })
+  void pairWithoutSidecar_ofAnotherUnit_isRefusedAndLeftAlone(
+      int made, int asked, boolean checksums) throws Exception {
+    // Of whole blocks in any unit, so that sizes say nothing; the bitmap is of 4096 bytes always.
+    SourceIdentity whole = new SourceIdentity("memory:x", 1 << 20, Optional.empty());
+    byte[] bytes = java.util.Arrays.copyOf(image, 1 << 20);
+    try (CachedDevice device =
+        CachedDevice.builder(new MemorySource(bytes).identity(whole))
+            .pair(pair)
+            .checksums(checksums)
+            .blockSizeBytes(made)
+            .fetchBytes(Math.max(4096, made))
+            .readAheadMaxBytes(0)
+            .open()) {
+      for (int offset = 4096; offset < 1 << 20; offset += 70_000) {
+        device.read(offset, ByteBuffer.allocate(1));
+      }
+      device.read((1 << 20) - 1, ByteBuffer.allocate(1));
+    }
+    Files.delete(pair.sidecarFile());
+    byte[] bitmap = Files.readAllBytes(pair.bitmapFile());
+    byte[] cache = Files.readAllBytes(pair.cacheFile());
+    CachedDevice.Builder again =
+        CachedDevice.builder(new MemorySource(bytes).identity(whole))
+            .pair(pair)
+            .checksums(checksums);
+
+    assertThatThrownBy(() -> (asked == 0 ? again : again.blockSizeBytes(asked)).open())
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining(dir.toString())
+        .hasMessageContaining("4096 bytes")
+        .hasMessageContaining("re-create it");
+
+    assertThat(Files.readAllBytes(pair.bitmapFile())).isEqualTo(bitmap);
+    assertThat(Files.readAllBytes(pair.cacheFile())).isEqualTo(cache);
+    assertThat(Files.exists(pair.sidecarFile())).isFalse();
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void pairOf4096WithoutSidecar_isAdopted(boolean checksums) throws Exception {
+    makePair(checksums);
+    Files.delete(pair.sidecarFile());
+
+    assertThat(servesOrRefuses(checksums)).isTrue();
+    assertThat(source.bytesDelivered()).isZero();
+  }
+
   @Test
   void filesThatAreNoPair_areRefusedAndLeftAlone() throws Exception {
     byte[] precious = new byte[5000];
