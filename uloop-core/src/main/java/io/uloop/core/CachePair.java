@@ -21,19 +21,17 @@ import java.util.Objects;
 public record CachePair(Path cacheFile, Path bitmapFile) {
 
   /**
-   * Checks that there are two files.
+   * Checks that all files of the pair have names of their own.
    *
    * @param cacheFile see the record
    * @param bitmapFile see the record
-   * @throws IllegalArgumentException if both are the same path
+   * @throws IllegalArgumentException if both are the same path, or the cache file's is that of one
+   *     that stands beside the bitmap file ({@code .meta}, {@code .meta.new}, {@code .crc})
    */
   public CachePair {
     Objects.requireNonNull(cacheFile, "cacheFile");
     Objects.requireNonNull(bitmapFile, "bitmapFile");
-    if (cacheFile.toAbsolutePath().normalize().equals(bitmapFile.toAbsolutePath().normalize())) {
-      throw new IllegalArgumentException(
-          "cache file and bitmap file are one: cacheFile=" + cacheFile);
-    }
+    PairNames.requireDistinct(cacheFile, bitmapFile);
   }
 
   /**
@@ -78,7 +76,7 @@ public record CachePair(Path cacheFile, Path bitmapFile) {
    * @return the bitmap file's path with {@code .meta} added
    */
   public Path sidecarFile() {
-    return sibling(".meta");
+    return PairNames.sidecarOf(bitmapFile);
   }
 
   /**
@@ -87,7 +85,7 @@ public record CachePair(Path cacheFile, Path bitmapFile) {
    * @return the bitmap file's path with {@code .crc} added
    */
   public Path checksumFile() {
-    return sibling(".crc");
+    return PairNames.checksumsOf(bitmapFile);
   }
 
   /**
@@ -98,7 +96,7 @@ public record CachePair(Path cacheFile, Path bitmapFile) {
    *
    * @return whether there was anything to remove
    * @throws io.uloop.CacheInUseException if a device or another process has the pair
-   * @throws io.uloop.CacheMismatchException if the files are no pair
+   * @throws io.uloop.CacheMismatchException if the files are no pair, or two of them are one
    * @throws io.uloop.CacheFormatException if the sidecar is no sidecar
    * @throws io.uloop.CacheIoException if a file cannot be removed
    */
@@ -113,9 +111,5 @@ public record CachePair(Path cacheFile, Path bitmapFile) {
    */
   public boolean exists() {
     return Files.exists(cacheFile) || Files.exists(bitmapFile) || Files.exists(sidecarFile());
-  }
-
-  private Path sibling(String suffix) {
-    return bitmapFile.resolveSibling(bitmapFile.getFileName() + suffix);
   }
 }

@@ -62,7 +62,7 @@ final class LocalStorage implements Storage {
 
   @Override
   public void replace(Path path, byte[] content) throws IOException {
-    Path fresh = path.resolveSibling(path.getFileName() + ".new");
+    Path fresh = Storage.freshOf(path);
     Files.deleteIfExists(fresh); // of a replacement that a crash cut off
     createPrivate(fresh);
     try (FileOutputStream out = new FileOutputStream(fresh.toFile())) {

@@ -33,6 +33,7 @@ final class PairDiscard {
     if (!any) {
       return false;
     }
+    PairNames.requireDistinct(storage, paths);
     try (PairLock bitmap = lock(paths.bitmapFile());
         PairLock cache = lock(paths.cacheFile())) {
       checkIsPair(bitmap, cache);

@@ -2,7 +2,6 @@
 package io.uloop.core;
 
 import io.uloop.CacheFormatException;
-import io.uloop.CacheMismatchException;
 import io.uloop.SourceIdentity;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
@@ -66,6 +65,7 @@ final class PairOpener {
    * @param blockSizeBytes the unit wanted, or 0: what the pair has, else 4096
    */
   PairFiles open(@Nullable SourceIdentity identity, int blockSizeBytes) throws IOException {
+    PairNames.requireDistinct(storage, paths);
     makeDirectory(paths.bitmapFile());
     makeDirectory(paths.cacheFile());
     PairLock bitmap = null;
@@ -75,8 +75,9 @@ final class PairOpener {
     boolean opened = false;
     try {
       bitmap = lock(paths.bitmapFile());
-      refuseOneFile(bitmap.file());
+      PairNames.requireDistinct(storage, paths); // a link may have led to what was made just now
       cache = lock(paths.cacheFile());
+      PairNames.requireDistinct(storage, paths);
       // Names first: content that is durable under a name that is not would be half a pair.
       forceDirectory(paths.bitmapFile());
       forceDirectory(paths.cacheFile());
@@ -188,18 +189,6 @@ final class PairOpener {
           LOG.log(Level.DEBUG, "close after a failed open", e);
         }
       }
-    }
-  }
-
-  /** Two names may be of one file, by a link. */
-  private void refuseOneFile(Storage.File bitmap) throws IOException {
-    if (storage.exists(paths.cacheFile()) && storage.key(paths.cacheFile()).equals(bitmap.key())) {
-      throw new CacheMismatchException(
-          "cache file "
-              + paths.cacheFile()
-              + " and bitmap file "
-              + paths.bitmapFile()
-              + " are one file");
     }
   }
 

@@ -35,8 +35,16 @@ interface Storage {
   /** Reads a whole small file. */
   byte[] readAll(Path path) throws IOException;
 
-  /** Makes the file have this content, durably, so that a crash leaves the old or the new. */
+  /**
+   * Makes the file have this content, durably, so that a crash leaves the old or the new. It is
+   * written to {@link #freshOf} first.
+   */
   void replace(Path path, byte[] content) throws IOException;
+
+  /** The name that new content of a file has until it takes the file's place. */
+  static Path freshOf(Path path) {
+    return path.resolveSibling(path.getFileName() + ".new");
+  }
 
   /** Makes the directory's entries durable. */
   void forceDirectory(@Nullable Path directory) throws IOException;

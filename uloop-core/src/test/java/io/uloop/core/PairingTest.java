@@ -549,4 +549,56 @@ class PairingTest {
         .hasMessageContaining("are one file");
     assertThat(Files.size(pair.cacheFile())).isZero();
   }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"b", "b.meta", "b.meta.new", "b.crc", "x/../b.crc"})
+  void namesOfOneFile_areNoPair(String cache) {
+    assertThatThrownBy(() -> new CachePair(dir.resolve(cache), dir.resolve("b")))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("are one");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "b.meta, c, true", "b.meta, c, false", "b.meta.new, c, true", "b.meta.new, c, false",
+    "b.crc, c, true", "b.crc, c, false", "b.meta, b, true", "b.meta, b, false",
+    "b.meta.new, b, false", "b.crc, b, true", "b.crc, b, false", "b.crc, b.meta, false"
+  })
+  void aFileBesideThePair_thatIsOneOfIt_isRefusedAndNothingDiscarded(
+      String name, String of, boolean symbolic) throws Exception {
+    makePair(true);
+    Path link = dir.resolve(name);
+    Path file = dir.resolve(of);
+    Files.deleteIfExists(link);
+    if (symbolic) {
+      Files.createSymbolicLink(link, file);
+    } else {
+      Files.createLink(link, file);
+    }
+    byte[] before = Files.readAllBytes(file);
+
+    assertThatThrownBy(() -> builder(true).whenDifferent(WhenDifferent.RECREATE).open())
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining("are one file");
+    assertThatThrownBy(pair::discard)
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining("are one file");
+
+    assertThat(Files.readAllBytes(file)).isEqualTo(before);
+  }
+
+  /** Nothing is there before the open, and names do not tell. */
+  @ParameterizedTest
+  @ValueSource(strings = {"b", "b.meta", "b.meta.new", "b.crc"})
+  void oneFile_byALinkedDirectory_isRefusedAndNotLeftBehind(String cache) throws Exception {
+    Path real = Files.createDirectory(dir.resolve("real"));
+    Path linked = Files.createSymbolicLink(dir.resolve("linked"), real);
+    pair = new CachePair(linked.resolve(cache), real.resolve("b"));
+
+    assertThatThrownBy(() -> builder(true).open())
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining("are one file");
+
+    assertThat(real).isEmptyDirectory();
+  }
 }

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+package io.uloop.core;
+
+import io.uloop.CacheMismatchException;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Sees to it that each file of a pair is one of its own: what is written to one must not land in
+ * another.
+ */
+final class PairNames {
+
+  private PairNames() {}
+
+  /** The file that says what the pair was made from. */
+  static Path sidecarOf(Path bitmapFile) {
+    return bitmapFile.resolveSibling(bitmapFile.getFileName() + ".meta");
+  }
+
+  /** The file of checksums. */
+  static Path checksumsOf(Path bitmapFile) {
+    return bitmapFile.resolveSibling(bitmapFile.getFileName() + ".crc");
+  }
+
+  /** All names that a pair has by its two, with what the file is. */
+  private static Map<String, Path> all(Path cacheFile, Path bitmapFile) {
+    Map<String, Path> names = new LinkedHashMap<>();
+    names.put("cache file", cacheFile);
+    names.put("bitmap file", bitmapFile);
+    names.put("sidecar", sidecarOf(bitmapFile));
+    names.put("new sidecar", Storage.freshOf(sidecarOf(bitmapFile)));
+    names.put("checksum file", checksumsOf(bitmapFile));
+    return names;
+  }
+
+  /**
+   * Looks at the names alone.
+   *
+   * @throws IllegalArgumentException if two are the same path
+   */
+  static void requireDistinct(Path cacheFile, Path bitmapFile) {
+    Map<Path, String> seen = new LinkedHashMap<>();
+    for (Map.Entry<String, Path> name : all(cacheFile, bitmapFile).entrySet()) {
+      String other = seen.put(name.getValue().toAbsolutePath().normalize(), name.getKey());
+      if (other != null) {
+        throw new IllegalArgumentException(
+            other
+                + " and "
+                + name.getKey()
+                + " are one: cacheFile="
+                + cacheFile
+                + " bitmapFile="
+                + bitmapFile);
+      }
+    }
+  }
+
+  /**
+   * Looks at the files that are there: two names may be of one, by a link.
+   *
+   * @throws CacheMismatchException if they are
+   */
+  static void requireDistinct(Storage storage, CachePair paths) throws IOException {
+    Map<String, String> seen = new LinkedHashMap<>();
+    for (Map.Entry<String, Path> name : all(paths.cacheFile(), paths.bitmapFile()).entrySet()) {
+      Path path = name.getValue();
+      if (storage.exists(path)) {
+        String what = name.getKey() + " " + path;
+        String other = seen.put(storage.key(path), what);
+        if (other != null) {
+          throw new CacheMismatchException(
+              other + " and " + what + " are one file; each wants one of its own");
+        }
+      }
+    }
+  }
+}
