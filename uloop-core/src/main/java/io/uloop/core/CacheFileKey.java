@@ -21,10 +21,16 @@ final class CacheFileKey {
    * may be another after the next start of the machine.
    */
   static boolean same(String was, String is) {
-    boolean marked = was.split(":").length == 3 && is.split(":").length == 3;
-    return marked
-        ? was.substring(was.indexOf(':')).equals(is.substring(is.indexOf(':')))
-        : was.equals(is);
+    return (isMarked(was) && isMarked(is)) ? sameInode(was, is) : was.equals(is);
+  }
+
+  static boolean isMarked(String key) {
+    return key.split(":").length == 3;
+  }
+
+  /** Whether two keys are the same but for the device. */
+  static boolean sameInode(String was, String is) {
+    return was.substring(was.indexOf(':') + 1).equals(is.substring(is.indexOf(':') + 1));
   }
 
   /** {@link #of The key} of a file that is given a mark if it has none and can have one. */

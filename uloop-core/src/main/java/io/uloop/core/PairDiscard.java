@@ -58,24 +58,70 @@ final class PairDiscard {
 
   /** Refuses files that were named by mistake. */
   private void checkIsPair(@Nullable PairLock bitmap, @Nullable PairLock cache) throws IOException {
+    Sidecar sidecar = null;
     if (storage.exists(paths.sidecarFile())) {
       PairOpener opener = new PairOpener(storage, paths, true, WhenDifferent.FAIL);
       try {
-        opener.sidecar();
+        sidecar = opener.sidecar();
       } catch (CacheFormatException e) {
         if (!Sidecar.isOne(storage.readAll(paths.sidecarFile()))) {
           throw e; // a damaged one is still the sign of a pair
         }
+        if (cache == null || cache.file().mark() != null) {
+          return;
+        }
       }
-      return;
     }
+    if (sidecar == null) {
+      checkWithoutSidecar(bitmap, cache);
+    } else if (cache != null && !isThatOf(sidecar, cache.file())) {
+      throw new CacheMismatchException(
+          paths.cacheFile()
+              + ": is not the cache file of "
+              + paths.bitmapFile()
+              + ", by mark or inode: is "
+              + CacheFileKey.of(cache.file())
+              + " of "
+              + PairFailures.size(cache.file())
+              + " bytes, and "
+              + paths.sidecarFile()
+              + " says "
+              + sidecar.cacheFileKey()
+              + "; not removed (remove it by hand, if it is a copy)");
+    }
+  }
+
+  /**
+   * Whether this is the cache file that a sidecar speaks of. A mark is nobody's but ours, so the
+   * size may be any: what is damaged is discarded, too.
+   */
+  private static boolean isThatOf(Sidecar sidecar, Storage.File cache) throws IOException {
+    String is = CacheFileKey.of(cache);
+    if (CacheFileKey.isMarked(is)) {
+      return CacheFileKey.same(sidecar.cacheFileKey(), is);
+    }
+    long size = PairFailures.size(cache);
+    Geometry geometry = new Geometry(sidecar.identity().size(), sidecar.blockSizeBytes());
+    return CacheFileKey.sameInode(sidecar.cacheFileKey(), is)
+        && (size == 0 || size == geometry.cacheFileBytes());
+  }
+
+  /** By sizes, as far as they tell, and by the bits. */
+  private void checkWithoutSidecar(@Nullable PairLock bitmap, @Nullable PairLock cache)
+      throws IOException {
     long bitmapBytes = bitmap == null ? 0 : PairFailures.size(bitmap.file());
     long cacheBytes = cache == null ? 0 : PairFailures.size(cache.file());
-    boolean fits =
-        cacheBytes > 0
-            ? new Geometry(cacheBytes, Geometry.DEFAULT_BLOCK_BYTES).bitmapFileBytes()
-                == bitmapBytes
-            : bitmap == null || hasNoBit(bitmap.file(), bitmapBytes);
+    long lastBit = bitmap == null ? -1 : LegacyPair.lastBit(bitmap.file());
+    boolean fits;
+    if (cacheBytes > 0) {
+      Geometry geometry = new Geometry(cacheBytes, Geometry.DEFAULT_BLOCK_BYTES);
+      fits =
+          bitmapBytes == geometry.bitmapFileBytes()
+              && LegacyPair.objection(storage, paths, geometry, lastBit) == null;
+    } else {
+      // As is left when a removal is cut short.
+      fits = bitmapBytes % PagedBits.PAGE_BYTES == 0 && lastBit < 0;
+    }
     if (!fits) {
       throw new CacheMismatchException(
           paths.bitmapFile()
@@ -87,16 +133,6 @@ final class PairDiscard {
               + cacheBytes
               + " bytes and without a sidecar; not removed");
     }
-  }
-
-  /** Whether this is a bitmap without bits, as is left when a removal is cut short. */
-  private static boolean hasNoBit(Storage.File bitmap, long bytes) throws IOException {
-    if (bytes % PagedBits.PAGE_BYTES != 0) {
-      return false;
-    }
-    PagedBits bits = new PagedBits(bytes * 8);
-    PairFiles.load(bitmap, bits);
-    return bits.count() == 0;
   }
 
   /** Clears all bits; the size stays, as a bitmap of another size would be refused. */

@@ -11,6 +11,7 @@ import io.uloop.MemorySource;
 import io.uloop.SourceIdentity;
 import io.uloop.TestSeed;
 import java.io.IOException;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -119,6 +120,73 @@ class DiscardTest {
 
     assertThat(files()).containsExactly("b", "b.meta");
     assertThat(Files.size(pair.bitmapFile())).isEqualTo(8192);
+  }
+
+  /** The image again, as its own file beside a pair that has a sidecar; sizes say nothing. */
+  @Test
+  void discard_anotherFileForTheCacheFile_isRefusedAndNothingRemoved() throws IOException {
+    makePair();
+    Path diary = Files.write(dir.resolve("diary.txt"), Files.readAllBytes(pair.cacheFile()));
+    CachePair mistaken = new CachePair(diary, pair.bitmapFile());
+    List<String> before = files();
+
+    assertThatThrownBy(mistaken::discard)
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining(diary + ": is not the cache file of " + pair.bitmapFile());
+
+    Files.write(diary, new byte[10]);
+    assertThatThrownBy(mistaken::discard)
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining(diary.toString());
+
+    assertThat(files()).isEqualTo(before);
+    assertThat(pair.discard()).isTrue();
+    assertThat(files()).containsExactly("diary.txt");
+  }
+
+  @Test
+  void discard_anotherFileForTheCacheFile_besideADamagedSidecar_isRefused() throws IOException {
+    makePair();
+    Files.writeString(pair.sidecarFile(), "uloop-pair 1\nbroken\n");
+    Path diary = Files.write(dir.resolve("diary.txt"), new byte[10]);
+    List<String> before = files();
+
+    assertThatThrownBy(new CachePair(diary, pair.bitmapFile())::discard)
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining(diary.toString());
+
+    assertThat(files()).isEqualTo(before);
+  }
+
+  @Test
+  void discard_pairThatIsDamagedOrWithoutItsCacheFile_isRemoved() throws IOException {
+    makePair();
+    try (RandomAccessFile file = new RandomAccessFile(pair.cacheFile().toFile(), "rw")) {
+      file.setLength(5);
+    }
+    assertThat(pair.discard()).isTrue();
+    assertThat(files()).isEmpty();
+
+    makePair();
+    Files.delete(pair.cacheFile());
+    assertThat(pair.discard()).isTrue();
+    assertThat(files()).isEmpty();
+  }
+
+  @Test
+  void discard_withoutSidecar_bitsOrChecksumsThatDoNotFit_isRefused() throws IOException {
+    makePair();
+    Files.delete(pair.sidecarFile());
+    Path diary = Files.write(dir.resolve("diary.txt"), new byte[10]);
+    List<String> before = files();
+    CachePair mistaken = new CachePair(diary, pair.bitmapFile());
+
+    // More bits than that has blocks, and then more checksums.
+    assertThatThrownBy(mistaken::discard).isInstanceOf(CacheMismatchException.class);
+    Files.write(pair.bitmapFile(), java.util.Arrays.copyOf(new byte[] {1}, 4096));
+    assertThatThrownBy(mistaken::discard).isInstanceOf(CacheMismatchException.class);
+
+    assertThat(files()).isEqualTo(before);
   }
 
   @Test
