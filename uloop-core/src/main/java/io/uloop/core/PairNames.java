@@ -2,14 +2,19 @@
 package io.uloop.core;
 
 import io.uloop.CacheMismatchException;
+import io.uloop.SourceIdentity;
 import java.io.IOException;
+import java.net.URI;
+import java.nio.file.InvalidPathException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
  * Sees to it that each file of a pair is one of its own: what is written to one must not land in
- * another.
+ * another, nor in the source.
  */
 final class PairNames {
 
@@ -76,5 +81,53 @@ final class PairNames {
         }
       }
     }
+  }
+
+  /**
+   * Holds the files that are there against the source: to make a pair anew empties its files.
+   *
+   * @throws CacheMismatchException if the source is a file of this machine, and of the pair
+   */
+  static void requireNotTheSource(Storage storage, CachePair paths, SourceIdentity source)
+      throws IOException {
+    for (Path local : localFiles(source.uri())) {
+      if (!storage.exists(local)) {
+        continue;
+      }
+      String key = storage.key(local);
+      for (Map.Entry<String, Path> name : all(paths.cacheFile(), paths.bitmapFile()).entrySet()) {
+        Path path = name.getValue();
+        if (storage.exists(path) && storage.key(path).equals(key)) {
+          throw new CacheMismatchException(
+              name.getKey()
+                  + " "
+                  + path
+                  + " is the source itself, "
+                  + source.uri()
+                  + "; name another file");
+        }
+      }
+    }
+  }
+
+  /** What a URI of a local file may mean: a path as it is, or one that is percent-encoded. */
+  private static List<Path> localFiles(String uri) {
+    List<Path> paths = new ArrayList<>();
+    if (uri.startsWith("file:")) {
+      try {
+        paths.add(Path.of(uri.substring("file:".length())));
+      } catch (InvalidPathException e) {
+        // then it is no path as it is
+      }
+      try {
+        String path = URI.create(uri).getPath();
+        if (path != null) {
+          paths.add(Path.of(path));
+        }
+      } catch (IllegalArgumentException e) {
+        // then it is no URI; FileBlockSource has paths as they are
+      }
+    }
+    return paths;
   }
 }

@@ -61,11 +61,17 @@ final class PairOpener {
   /**
    * Opens the pair for a source.
    *
+   * <p>Refused, whatever is to be done with a pair that is different: two files of the pair that
+   * are one, and one that is the source itself.
+   *
    * @param identity the source, or null if it cannot be asked: then what the sidecar says
    * @param blockSizeBytes the unit wanted, or 0: what the pair has, else 4096
    */
   PairFiles open(@Nullable SourceIdentity identity, int blockSizeBytes) throws IOException {
     PairNames.requireDistinct(storage, paths);
+    if (identity != null) {
+      PairNames.requireNotTheSource(storage, paths, identity);
+    }
     makeDirectory(paths.bitmapFile());
     makeDirectory(paths.cacheFile());
     PairLock bitmap = null;

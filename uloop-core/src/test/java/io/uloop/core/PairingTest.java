@@ -601,4 +601,40 @@ class PairingTest {
 
     assertThat(real).isEmptyDirectory();
   }
+
+  /** Such as a source of a local file has for its identity, whose own it is a pair of files. */
+  @ParameterizedTest
+  @CsvSource({
+    "c, file:, ''",
+    "b, file:, ''",
+    "b.crc, file:, ''",
+    "b.meta, file:, ''",
+    "c, file://, ''",
+    "c, file:, soft",
+    "c, file:, hard",
+    "b, file:, hard"
+  })
+  void theSourceItself_asAFileOfThePair_isRefusedAndNotTouched(
+      String name, String scheme, String linked) throws Exception {
+    Path file = dir.resolve("the image");
+    Path named = dir.resolve(name);
+    Files.write(linked.isEmpty() ? named : file, image);
+    if (linked.equals("soft")) {
+      Files.createSymbolicLink(named, file);
+    } else if (linked.equals("hard")) {
+      Files.createLink(named, file);
+    }
+    Path is = linked.isEmpty() ? named : file;
+    String uri = scheme.equals("file:") ? scheme + is : is.toUri().toString();
+    source = new MemorySource(image).identity(new SourceIdentity(uri, SIZE, Optional.empty()));
+    CachedDevice.Builder wrong =
+        CachedDevice.builder(source).pair(pair).whenDifferent(WhenDifferent.RECREATE);
+
+    assertThatThrownBy(wrong::open)
+        .isInstanceOf(CacheMismatchException.class)
+        .hasMessageContaining(named + " is the source itself");
+
+    assertThat(Files.readAllBytes(is)).isEqualTo(image);
+    assertThat(source.closes()).isPositive();
+  }
 }
