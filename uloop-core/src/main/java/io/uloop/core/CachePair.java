@@ -92,8 +92,8 @@ public record CachePair(Path cacheFile, Path bitmapFile) {
    * Removes the files of a pair that is not in use, and with them what was read.
    *
    * <p>Files that do not look like a pair are not touched, nor is any if the cache file is not that
-   * of which the sidecar speaks. Cut short by a crash, what is left can be opened as an empty pair
-   * or discarded again.
+   * of which the sidecar speaks. Of a symbolic link what it leads to is removed, too. Cut short by
+   * a crash, what is left can be opened as an empty pair or discarded again.
    *
    * @return whether there was anything to remove
    * @throws io.uloop.CacheInUseException if a device or another process has the pair

@@ -7,6 +7,8 @@ import java.io.IOException;
 import java.nio.channels.ClosedByInterruptException;
 import java.nio.channels.FileChannel;
 import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
+import java.nio.file.FileSystemLoopException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -22,15 +24,26 @@ final class LocalStorage implements Storage {
   private static final FileAttribute<?> OWNER_ONLY =
       PosixFilePermissions.asFileAttribute(PosixFilePermissions.fromString("rw-------"));
 
+  /** As the kernel has it (path_resolution(7)). */
+  private static final int MOST_LINKS = 40;
+
   @Override
   public File open(Path path, Mode mode) throws IOException {
     if (mode == Mode.EXISTING && !Files.exists(path)) {
       throw new NoSuchFileException(path.toString());
     }
     if (mode == Mode.CREATE) {
-      createPrivate(path);
+      createPrivate(target(path));
     }
+    requireRegular(path);
     return new LocalFile(path);
+  }
+
+  /** Whatever else it is, such as a named pipe, may let who opens it wait for ever. */
+  private static void requireRegular(Path path) throws IOException {
+    if (Files.exists(path) && !Files.isRegularFile(path)) {
+      throw new FileSystemException(path.toString(), null, "is not a regular file");
+    }
   }
 
   /** Makes the file if it is missing, for its owner only: an image may hold anything. */
@@ -40,6 +53,18 @@ final class LocalStorage implements Storage {
     } catch (FileAlreadyExistsException e) {
       // Its owner has chosen who may read it.
     }
+  }
+
+  @Override
+  public Path target(Path path) throws IOException {
+    Path target = path;
+    for (int links = 0; Files.isSymbolicLink(target); links++) {
+      if (links == MOST_LINKS) {
+        throw new FileSystemLoopException(path.toString());
+      }
+      target = target.resolveSibling(Files.readSymbolicLink(target));
+    }
+    return target;
   }
 
   @Override
@@ -54,9 +79,10 @@ final class LocalStorage implements Storage {
 
   @Override
   public byte[] readAll(Path path) throws IOException {
+    requireRegular(path);
     // A stream, unlike a channel, does not fail when the thread has been interrupted.
     try (FileInputStream in = new FileInputStream(path.toFile())) {
-      return in.readAllBytes();
+      return in.readNBytes(MOST_BYTES + 1);
     }
   }
 

@@ -147,11 +147,16 @@ final class PairDiscard {
     }
   }
 
+  /** Removes a file; of a symbolic link what it leads to first, as that is what was read. */
   private void delete(Path file) throws IOException {
-    Path directory = file.toAbsolutePath().getParent();
     try {
+      Path target = storage.target(file);
+      if (!target.equals(file)) {
+        storage.delete(target);
+        storage.forceDirectory(target.toAbsolutePath().getParent());
+      }
       storage.delete(file);
-      storage.forceDirectory(directory);
+      storage.forceDirectory(file.toAbsolutePath().getParent());
     } catch (IOException e) {
       throw PairFailures.of(file, "delete", e);
     }

@@ -45,6 +45,10 @@ final class PairInspection {
     } catch (IOException e) {
       throw PairFailures.of(file, "read", e);
     }
+    if (bytes.length > Storage.MOST_BYTES) {
+      throw new CacheFormatException(
+          file + ": is no sidecar: is of more than " + Storage.MOST_BYTES + " bytes");
+    }
     return Sidecar.parse(file, bytes);
   }
 

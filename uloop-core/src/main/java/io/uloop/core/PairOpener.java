@@ -172,13 +172,14 @@ final class PairOpener {
   }
 
   /**
-   * Removes the files that a failed open made, while the pair is still locked: sidecar, checksums,
-   * cache file, bitmap, so that what is left if this is cut short can be opened.
+   * Removes the files that a failed open made, not the links that led to them, while the pair is
+   * still locked: sidecar, checksums, cache file, bitmap, so that what is left if this is cut short
+   * can be opened.
    */
   private void removeMade(List<Path> files) {
     for (Path file : files) {
       try {
-        storage.delete(file);
+        storage.delete(storage.target(file));
       } catch (IOException e) {
         LOG.log(Level.DEBUG, () -> file + ": stays, after a failed open", e);
         return;
@@ -223,7 +224,24 @@ final class PairOpener {
     forceDirectory(paths.checksumFile());
   }
 
+  /** Makes a file's name durable, and if that is a link, what it leads to. */
   private void forceDirectory(Path file) throws IOException {
+    Path target = target(file);
+    if (!target.equals(file)) {
+      forceParent(target);
+    }
+    forceParent(file);
+  }
+
+  private Path target(Path file) throws IOException {
+    try {
+      return storage.target(file);
+    } catch (IOException e) {
+      throw PairFailures.of(file, "open", e);
+    }
+  }
+
+  private void forceParent(Path file) throws IOException {
     Path directory = file.toAbsolutePath().getParent();
     try {
       storage.forceDirectory(directory);

@@ -32,7 +32,10 @@ interface Storage {
   /** Identifies a file, whatever its name: device and inode. */
   String key(Path path) throws IOException;
 
-  /** Reads a whole small file. */
+  /** More than this is not read at once. */
+  int MOST_BYTES = 1 << 20;
+
+  /** Reads a whole small file; of one that is larger than {@link #MOST_BYTES} a byte more. */
   byte[] readAll(Path path) throws IOException;
 
   /**
@@ -49,7 +52,14 @@ interface Storage {
   /** Makes the directory's entries durable. */
   void forceDirectory(@Nullable Path directory) throws IOException;
 
-  /** Removes the file if it is there. */
+  /**
+   * Where the file is: for a symbolic link what it leads to, there or not, else the path itself.
+   */
+  default Path target(Path path) throws IOException {
+    return path;
+  }
+
+  /** Removes the file if it is there; of a symbolic link that, and not what it leads to. */
   void delete(Path path) throws IOException;
 
   /** An open file; positional I/O only. Any thread, except that {@link #close} comes last. */

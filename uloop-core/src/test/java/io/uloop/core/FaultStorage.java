@@ -135,6 +135,11 @@ final class FaultStorage implements Storage {
   }
 
   @Override
+  public Path target(Path path) throws IOException {
+    return below.target(path);
+  }
+
+  @Override
   public String key(Path path) throws IOException {
     return below.key(path);
   }
