@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.core;
 
+import io.uloop.CacheIoException;
 import io.uloop.SourceIdentity;
 import java.io.Closeable;
 import java.io.IOException;
@@ -169,9 +170,12 @@ final class PairFiles implements AutoCloseable {
    * Says in the sidecar that the bitmap on disk is final; called after the last commit.
    *
    * @throws IOException if the sidecar cannot be written; the pair is then as after a crash, which
-   *     costs nothing but the verification of each block
+   *     costs nothing but the verification of each block. Also if cache or bitmap file was removed
+   *     or replaced meanwhile: a sidecar alone would only be in the way of a new pair
    */
   void sealBitmap() throws IOException {
+    requireAtItsPath(bitmap.file());
+    requireAtItsPath(cache.file());
     int crc = load(bitmap.file(), new PagedBits(geometry.blocks()));
     Sidecar sealed =
         new Sidecar(
@@ -185,6 +189,19 @@ final class PairFiles implements AutoCloseable {
       storage.replace(paths.sidecarFile(), sealed.toBytes());
     } catch (IOException e) {
       throw PairFailures.of(paths.sidecarFile(), "write", e);
+    }
+  }
+
+  private void requireAtItsPath(Storage.File file) throws IOException {
+    Path path = file.path();
+    boolean there;
+    try {
+      there = storage.exists(path) && storage.key(path).equals(file.key());
+    } catch (IOException e) {
+      throw PairFailures.of(path, "look", e);
+    }
+    if (!there) {
+      throw new CacheIoException(path + ": was removed or replaced while in use", false, null);
     }
   }
 
