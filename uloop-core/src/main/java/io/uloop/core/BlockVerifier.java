@@ -6,17 +6,24 @@ import java.lang.System.Logger.Level;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.file.Path;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongConsumer;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Holds present blocks against their checksums; what is wrong is logged, and the caller's to drop.
+ * Of many blocks only some are warnings.
  *
  * <p><b>Threads:</b> any.
  */
 final class BlockVerifier {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.core");
+
+  /**
+   * So many blocks of a kind are each said; of more the count alone, when it is ten times as many.
+   */
+  private static final int SAID_EACH = 3;
 
   /** How many blocks' checksums are read at once. */
   private static final int MOST_VERIFIED = 256;
@@ -28,6 +35,9 @@ final class BlockVerifier {
 
   /** Whether one that is missing was lost, or never made. */
   private final boolean everyBlockHasChecksum;
+
+  private final AtomicLong missing = new AtomicLong();
+  private final AtomicLong wrong = new AtomicLong();
 
   BlockVerifier(BlockStore store, Checksums checksums, boolean everyBlockHasChecksum) {
     this.store = store;
@@ -95,7 +105,7 @@ final class BlockVerifier {
         }
         case UNKNOWN -> {
           if (everyBlockHasChecksum) {
-            LOG.log(Level.WARNING, "{0}: block {1} has no checksum", name, Long.toString(block));
+            say(missing, block, "has no checksum");
             return false;
           }
           Checksums.Writer writer = checksums.new Writer(1);
@@ -104,13 +114,7 @@ final class BlockVerifier {
           writer.write();
           return true;
         }
-        case WRONG ->
-            LOG.log(
-                Level.WARNING,
-                "{0}: block {1} at {2} does not fit its checksum; it will be fetched again",
-                name,
-                Long.toString(block),
-                Long.toString(start));
+        case WRONG -> say(wrong, block, "does not fit its checksum");
       }
     } catch (ClosedChannelException e) {
       return false; // by the device's end
@@ -123,5 +127,26 @@ final class BlockVerifier {
           e.getMessage());
     }
     return false;
+  }
+
+  /** Says what is wrong with a block: a file that was lost would fill the log with its blocks. */
+  private void say(AtomicLong count, long block, String what) {
+    long now = count.incrementAndGet();
+    LOG.log(
+        now <= SAID_EACH || isPowerOfTen(now) ? Level.WARNING : Level.DEBUG,
+        "{0}: block {1} at {2} {3}; it will be fetched again{4}",
+        name,
+        Long.toString(block),
+        Long.toString(geometry.startOf(block)),
+        what,
+        now < SAID_EACH ? "" : " (" + now + " such blocks so far; not each is said)");
+  }
+
+  private static boolean isPowerOfTen(long number) {
+    long rest = number;
+    while (rest % 10 == 0) {
+      rest /= 10;
+    }
+    return rest == 1;
   }
 }

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.uloop.MemorySource;
 import io.uloop.TestSeed;
+import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.concurrent.CompletableFuture;
@@ -13,6 +14,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Blocks that cannot be read any more, while a fetch goes over them for what is behind. */
 @Timeout(60)
@@ -76,6 +79,32 @@ class HealTest {
       // What else it asked for came with it, or was asked for once more as the block failed.
       assertThat(before.handle((done, failure) -> failure).get()).isNull();
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"b.crc", "c"})
+  void manyBlocksThatAreWrong_areHealedAndFillNoLog(String lost) throws Exception {
+    guard.expectWarnings("has no checksum", "does not fit its checksum");
+    try (CachedDevice device = builder().checksums(true).open()) {
+      device.read(0, ByteBuffer.allocate(SIZE));
+    }
+    Path file = dir.resolve(lost);
+    try (RandomAccessFile zeroes = new RandomAccessFile(file.toFile(), "rw")) {
+      long size = zeroes.length();
+      zeroes.setLength(0);
+      zeroes.setLength(size);
+    }
+    source = new MemorySource(image).pieceBytes(BLOCK);
+    try (CachedDevice device = builder().checksums(true).open()) {
+      ByteBuffer all = ByteBuffer.allocate(SIZE);
+      device.read(0, all);
+
+      assertIs(all, 0);
+      assertThat(device.statistics().healedBlocks()).isEqualTo(SIZE / BLOCK);
+    }
+    // The first three, number 10 and number 100.
+    assertThat(guard.warnings()).hasSize(5);
+    assertThat(guard.warnings().get(4)).contains("100 such blocks so far");
   }
 
   @Test
