@@ -140,6 +140,9 @@ final class Engine {
       files = pair.open(open == null ? null : open.identity(), settings.blockSizeBytes);
       Engine made = new Engine(settings, files, open);
       made.committer.start(made.store);
+      if (made.evictor != null && made.evictor.wanted()) {
+        made.committer.hurry(); // the limit may be smaller than at the last open
+      }
       return made;
     } catch (Throwable e) {
       SourceSlot.closeAfter(files, e);

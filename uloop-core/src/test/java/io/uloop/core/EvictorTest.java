@@ -16,6 +16,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -85,6 +87,24 @@ class EvictorTest {
       assertStoresAgain(device);
       assertRead(device, 8 << 20, LIMIT);
       device.flush();
+      assertThat(allocated()).isLessThanOrEqualTo(LIMIT);
+    }
+  }
+
+  /** Nothing is read, so nothing but the open itself can make it obey. */
+  @Test
+  void aLimitBelowWhatThePairHolds_isKeptFromTheOpenOn() throws Exception {
+    try (CachedDevice device = builder().maxCacheBytes(Long.MAX_VALUE).open()) {
+      assertRead(device, 0, SIZE);
+    }
+    assertThat(allocated()).isGreaterThanOrEqualTo(SIZE);
+    CountDownLatch punched = new CountDownLatch(1);
+    storage.before("punch c", punched::countDown);
+
+    try (CachedDevice device = builder().open()) {
+      assertThat(punched.await(30, TimeUnit.SECONDS)).isTrue();
+      device.flush(); // waits for the end of the round
+      assertThat(device.statistics().misses()).isZero();
       assertThat(allocated()).isLessThanOrEqualTo(LIMIT);
     }
   }
