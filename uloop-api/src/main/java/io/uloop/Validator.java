@@ -33,14 +33,17 @@ public record Validator(Kind kind, String value) {
    *
    * @param kind see the record
    * @param value see the record
-   * @throws IllegalArgumentException if the value is empty or has a line break
+   * @throws IllegalArgumentException if the value is empty, or has a line feed, a carriage return
+   *     or half a surrogate pair, which could not be stored; the message says which and where
    */
   public Validator {
     Objects.requireNonNull(kind, "kind");
     Objects.requireNonNull(value, "value");
-    if (value.isEmpty() || value.indexOf('\n') >= 0 || value.indexOf('\r') >= 0) {
-      throw new IllegalArgumentException("not a validator: kind=" + kind + " value=" + value);
+    if (value.isEmpty()) {
+      throw new IllegalArgumentException("not a validator: kind=" + kind + " value=");
     }
+    StoredText.refuse("value", value, StoredText.lineBreak(value));
+    StoredText.refuse("value", value, StoredText.loneSurrogate(value));
   }
 
   @Override

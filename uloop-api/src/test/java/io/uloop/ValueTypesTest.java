@@ -23,6 +23,42 @@ class ValueTypesTest {
   }
 
   @Test
+  void validator_valueThatCannotBeStored_isRefusedAndSaidWhere() {
+    assertThatThrownBy(() -> new Validator(Validator.Kind.ETAG, "ab\nc"))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessage("U+000A at index 2 cannot be stored: value=ab?c");
+    assertThatThrownBy(() -> new Validator(Validator.Kind.OTHER, "\ud83d"))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("U+D83D at index 0");
+    assertThat(new Validator(Validator.Kind.OTHER, "é \ud83d\ude00").value()).hasSize(4);
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "a\nb",
+        "a\rb",
+        "a\tb",
+        "a\0",
+        "a\u007fb",
+        "a\u0085",
+        "a\u2028b",
+        "a\ud83d",
+        "a\ude00\ud83d"
+      })
+  void identity_uriThatCannotBeStored_isRefusedAndSaidWhere(String uri) {
+    assertThatThrownBy(() -> new SourceIdentity(uri, 1, Optional.empty()))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageStartingWith("U+%04X at index 1 cannot be stored: uri=a?", (int) uri.charAt(1));
+  }
+
+  @Test
+  void identity_uriOfOtherLetters_isAsGiven() {
+    String uri = "file:/bilder/größe \ud83d\ude00.img";
+    assertThat(new SourceIdentity(uri, 1, Optional.empty()).uri()).isEqualTo(uri);
+  }
+
+  @Test
   void identity_negativeSize_isRefused() {
     assertThatThrownBy(() -> new SourceIdentity("file:/x", -1, Optional.empty()))
         .isInstanceOf(IllegalArgumentException.class)

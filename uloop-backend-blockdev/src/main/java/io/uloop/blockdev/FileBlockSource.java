@@ -18,6 +18,7 @@ import java.io.InterruptedIOException;
 import java.nio.ByteBuffer;
 import java.nio.channels.ClosedChannelException;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.AccessDeniedException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
@@ -25,10 +26,12 @@ import java.nio.file.OpenOption;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.regex.Pattern;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -50,6 +53,8 @@ public final class FileBlockSource implements BlockSource {
 
   // More extents than this in one answer help nobody; the caller asks on from where they end.
   private static final int MOST_EXTENTS = 1024;
+
+  private static final Pattern CONTROL = Pattern.compile("[\\p{Cc}\\p{Zl}\\p{Zp}]");
 
   private final Path path;
   private final FileState opened;
@@ -186,8 +191,17 @@ public final class FileBlockSource implements BlockSource {
     }
   }
 
+  /** The path as it is, but for what an identity cannot have, and a log should not. */
   private static String uri(Path path) {
-    return "file:" + path;
+    return "file:"
+        + CONTROL
+            .matcher(path.toString())
+            .replaceAll(
+                match ->
+                    "%"
+                        + HexFormat.ofDelimiter("%")
+                            .withUpperCase()
+                            .formatHex(match.group().getBytes(StandardCharsets.UTF_8)));
   }
 
   @Override

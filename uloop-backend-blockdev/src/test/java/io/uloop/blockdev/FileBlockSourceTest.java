@@ -64,6 +64,15 @@ class FileBlockSourceTest extends WritableBlockSourceContract {
   // ---- identity
 
   @Test
+  void identity_fileWithALineBreakInItsName_canBeStored() throws Exception {
+    Path file = Files.write(directory.resolve("a\nb \u0085é%0A"), new byte[10]);
+
+    try (BlockSource source = FileBlockSource.open(file, false)) {
+      assertThat(source.identity().uri()).isEqualTo("file:" + directory + "/a%0Ab %C2%85é%0A");
+    }
+  }
+
+  @Test
   void identity_file_isPathInodeAndTime() throws Exception {
     Path file = image(1000);
     Files.setLastModifiedTime(

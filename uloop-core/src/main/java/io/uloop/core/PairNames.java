@@ -4,8 +4,8 @@ package io.uloop.core;
 import io.uloop.CacheMismatchException;
 import io.uloop.SourceIdentity;
 import java.io.IOException;
-import java.net.URI;
-import java.nio.file.InvalidPathException;
+import java.net.URLDecoder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -112,20 +112,23 @@ final class PairNames {
 
   /** What a URI of a local file may mean: a path as it is, or one that is percent-encoded. */
   private static List<Path> localFiles(String uri) {
+    if (!uri.startsWith("file:")) {
+      return List.of();
+    }
+    String given = uri.substring("file:".length());
+    // Of a URI with a host, or an empty one, the path begins after it.
+    String path =
+        given.startsWith("//") ? given.substring(Math.max(1, given.indexOf('/', 2))) : given;
     List<Path> paths = new ArrayList<>();
-    if (uri.startsWith("file:")) {
+    for (boolean encoded : new boolean[] {false, true}) {
       try {
-        paths.add(Path.of(uri.substring("file:".length())));
-      } catch (InvalidPathException e) {
-        // then it is no path as it is
-      }
-      try {
-        String path = URI.create(uri).getPath();
-        if (path != null) {
-          paths.add(Path.of(path));
-        }
+        paths.add(
+            Path.of(
+                encoded
+                    ? URLDecoder.decode(path.replace("+", "%2B"), StandardCharsets.UTF_8)
+                    : path));
       } catch (IllegalArgumentException e) {
-        // then it is no URI; FileBlockSource has paths as they are
+        // then it does not mean that
       }
     }
     return paths;

@@ -52,7 +52,7 @@ record Sidecar(
   byte[] toBytes() {
     StringBuilder text = new StringBuilder();
     text.append(NAME).append(' ').append(VERSION).append('\n');
-    text.append("uri ").append(identity.uri().replaceAll("[\r\n]", "")).append('\n');
+    text.append("uri ").append(identity.uri()).append('\n');
     text.append("size ").append(identity.size()).append('\n');
     identity
         .validator()

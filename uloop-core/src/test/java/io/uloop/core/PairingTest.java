@@ -610,6 +610,7 @@ class PairingTest {
     "b.crc, file:, ''",
     "b.meta, file:, ''",
     "c, file://, ''",
+    "c, file:%, ''",
     "c, file:, soft",
     "c, file:, hard",
     "b, file:, hard"
@@ -625,7 +626,12 @@ class PairingTest {
       Files.createLink(named, file);
     }
     Path is = linked.isEmpty() ? named : file;
-    String uri = scheme.equals("file:") ? scheme + is : is.toUri().toString();
+    String uri =
+        switch (scheme) {
+          case "file:" -> scheme + is;
+          case "file:%" -> "file:" + is.toString().replace("c", "%63");
+          default -> is.toUri().toString();
+        };
     source = new MemorySource(image).identity(new SourceIdentity(uri, SIZE, Optional.empty()));
     CachedDevice.Builder wrong =
         CachedDevice.builder(source).pair(pair).whenDifferent(WhenDifferent.RECREATE);
