@@ -111,16 +111,16 @@ final class PairDiscard {
       throws IOException {
     long bitmapBytes = bitmap == null ? 0 : PairFailures.size(bitmap.file());
     long cacheBytes = cache == null ? 0 : PairFailures.size(cache.file());
-    long lastBit = bitmap == null ? -1 : LegacyPair.lastBit(bitmap.file());
     boolean fits;
+    // Sizes first: what is no bitmap may be large, and is not read.
     if (cacheBytes > 0) {
       Geometry geometry = new Geometry(cacheBytes, Geometry.DEFAULT_BLOCK_BYTES);
       fits =
           bitmapBytes == geometry.bitmapFileBytes()
-              && LegacyPair.objection(storage, paths, geometry, lastBit) == null;
+              && LegacyPair.objection(storage, paths, geometry, lastBit(bitmap)) == null;
     } else {
       // As is left when a removal is cut short.
-      fits = bitmapBytes % PagedBits.PAGE_BYTES == 0 && lastBit < 0;
+      fits = bitmapBytes % PagedBits.PAGE_BYTES == 0 && lastBit(bitmap) < 0;
     }
     if (!fits) {
       throw new CacheMismatchException(
@@ -133,6 +133,10 @@ final class PairDiscard {
               + cacheBytes
               + " bytes and without a sidecar; not removed");
     }
+  }
+
+  private static long lastBit(@Nullable PairLock bitmap) throws IOException {
+    return bitmap == null ? -1 : LegacyPair.lastBit(bitmap.file());
   }
 
   /** Clears all bits; the size stays, as a bitmap of another size would be refused. */

@@ -6,11 +6,13 @@ import io.uloop.SourceIdentity;
 import java.io.IOException;
 import java.net.URLDecoder;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sees to it that each file of a pair is one of its own: what is written to one must not land in
@@ -72,9 +74,10 @@ final class PairNames {
     Map<String, String> seen = new LinkedHashMap<>();
     for (Map.Entry<String, Path> name : all(paths.cacheFile(), paths.bitmapFile()).entrySet()) {
       Path path = name.getValue();
-      if (storage.exists(path)) {
+      String key = key(storage, path);
+      if (key != null) {
         String what = name.getKey() + " " + path;
-        String other = seen.put(storage.key(path), what);
+        String other = seen.put(key, what);
         if (other != null) {
           throw new CacheMismatchException(
               other + " and " + what + " are one file; each wants one of its own");
@@ -91,13 +94,13 @@ final class PairNames {
   static void requireNotTheSource(Storage storage, CachePair paths, SourceIdentity source)
       throws IOException {
     for (Path local : localFiles(source.uri())) {
-      if (!storage.exists(local)) {
+      String key = key(storage, local);
+      if (key == null) {
         continue;
       }
-      String key = storage.key(local);
       for (Map.Entry<String, Path> name : all(paths.cacheFile(), paths.bitmapFile()).entrySet()) {
         Path path = name.getValue();
-        if (storage.exists(path) && storage.key(path).equals(key)) {
+        if (key.equals(key(storage, path))) {
           throw new CacheMismatchException(
               name.getKey()
                   + " "
@@ -107,6 +110,17 @@ final class PairNames {
                   + "; name another file");
         }
       }
+    }
+  }
+
+  /** Device and inode of a file; null if it is not there, or just went. */
+  private static @Nullable String key(Storage storage, Path path) throws IOException {
+    try {
+      return storage.exists(path) ? storage.key(path) : null;
+    } catch (NoSuchFileException e) {
+      return null;
+    } catch (IOException e) {
+      throw PairFailures.of(path, "look", e);
     }
   }
 
