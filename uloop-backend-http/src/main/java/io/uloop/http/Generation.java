@@ -54,9 +54,18 @@ record Generation(long size, Optional<Validator> validator, Set<String> marks) {
 
   private static Optional<String> strongTag(Exchange answer) {
     String tag = answer.header("ETag");
-    return tag != null && tag.length() > 2 && tag.startsWith("\"") && tag.endsWith("\"")
+    return tag != null
+            && tag.length() > 2
+            && tag.startsWith("\"")
+            && tag.endsWith("\"")
+            && isPlain(tag)
         ? Optional.of(tag)
         : Optional.empty();
+  }
+
+  /** Whether a value could be sent back: no field may have control characters (RFC 9110, 5.5). */
+  private static boolean isPlain(String value) {
+    return value.chars().noneMatch(c -> c < ' ' || c == 127);
   }
 
   /** Gives size and marks as a message shows them. */
@@ -69,7 +78,7 @@ record Generation(long size, Optional<Validator> validator, Set<String> marks) {
    * Reads the validator of an answer.
    *
    * <p>A weak ETag is left out: it may stay while bytes change (RFC 9110, section 8.8.1). So is one
-   * without quotes, which could not be sent back.
+   * without quotes, or with control characters, which could not be sent back.
    */
   private static Optional<Validator> validatorOf(Exchange answer) {
     Optional<String> tag = strongTag(answer);
@@ -77,7 +86,7 @@ record Generation(long size, Optional<Validator> validator, Set<String> marks) {
       return Optional.of(new Validator(Validator.Kind.ETAG, tag.get()));
     }
     String modified = answer.header("Last-Modified");
-    return modified == null || modified.isEmpty()
+    return modified == null || modified.isEmpty() || !isPlain(modified)
         ? Optional.empty()
         : Optional.of(new Validator(Validator.Kind.LAST_MODIFIED, modified));
   }

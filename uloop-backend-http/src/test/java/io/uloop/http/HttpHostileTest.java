@@ -30,6 +30,7 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Servers that keep a reader busy, break the framing, or answer something else altogether. */
 @Timeout(30)
@@ -182,6 +183,25 @@ final class HttpHostileTest {
         .isInstanceOf(SourceProtocolException.class)
         .hasMessageContaining("'" + one.substring(one.indexOf(' ') + 1) + "'")
         .hasMessageContaining("'" + other.substring(other.indexOf(' ') + 1) + "'");
+  }
+
+  /** It could neither be stored as a line nor be sent back. */
+  @ParameterizedTest
+  @ValueSource(strings = {"ETag: \"a\rb\"", "Last-Modified: Tue,\r03 Jun 2008 11:05:30 GMT"})
+  void open_validatorWithAControlCharacter_isNone(String line) throws IOException {
+    LyingOrigin.Answer odd =
+        (request, wire) -> {
+          String range = AnswerParts.contentRange(request, wire, request.first(), request.length());
+          String length = "Content-Length: " + request.length();
+          wire.head("HTTP/1.1 206 Partial Content", List.of(line), range, length);
+          AnswerParts.body(request, wire, request.first(), request.length());
+        };
+    origin.when(request -> request.head(), Lie.RESET_HEAD);
+    origin.when(request -> request.ranged(), odd);
+    try (HttpBlockSource source = openPatient()) {
+      assertThat(source.identity().validator()).isEmpty();
+      reads(source, 5, 1000);
+    }
   }
 
   @Test
