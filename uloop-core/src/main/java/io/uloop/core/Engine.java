@@ -230,7 +230,8 @@ final class Engine {
     long last = geometry.blocks() - 1;
     long bytes = store.presentBlocks() * geometry.blockSizeBytes();
     boolean cut = last >= 0 && store.present().get(last);
-    return cut ? bytes - (geometry.startOf(last + 1) - geometry.sizeBytes()) : bytes;
+    // A bit may be set a moment before it is counted.
+    return cut ? Math.max(0, bytes - (geometry.cacheFileBytes() - geometry.sizeBytes())) : bytes;
   }
 
   /** After a commit that went well: a full cache is cut back, a complete image needs no source. */
