@@ -240,6 +240,7 @@ final class Serving implements AutoCloseable {
         reporter.close();
       }
       failure = close(device, failure);
+      LaunchLog.release(); // of a start that a signal ends
       if (failure != null) {
         code = LaunchCommand.EXIT_FAILURE;
         err.println(program + ": " + LaunchCommand.oneLine(failure));

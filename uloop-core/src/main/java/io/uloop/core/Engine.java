@@ -314,9 +314,15 @@ final class Engine {
     }
   }
 
-  /** Tells whether a worker need not be waited for: its source opens, or its completion closes. */
+  /**
+   * Tells whether a worker need not be waited for: its source opens, or its completion closes; or
+   * that of a thread of the source's, for which it waits.
+   */
   private boolean storesNoMore(Thread worker) {
-    return source.isOpening(worker) || closeWaiters.contains(worker);
+    Thread giver = misses.giverTo(worker);
+    return source.isOpening(worker)
+        || closeWaiters.contains(worker)
+        || (giver != null && (giver == Thread.currentThread() || closeWaiters.contains(giver)));
   }
 
   /** A pair that is not sealed is as after a crash, which is no reason for a close to fail. */

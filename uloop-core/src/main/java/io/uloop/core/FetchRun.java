@@ -15,6 +15,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs fetches, one after the other: from the source into the store and to the readers.
@@ -48,6 +49,12 @@ final class FetchRun implements Fetcher.Runner {
 
     /** Blocks have been stored that no reader waits for. */
     void landedUnasked(long from, long to);
+
+    /**
+     * Says that this worker waits for a thread of the source's to have given its piece, or, with
+     * null, that it does no more.
+     */
+    void waitsFor(@Nullable Thread giver);
 
     /** Ends a fetch that failed: its readers are failed or planned again. */
     void failed(Fetch fetch, List<Fetch.Part> parts, Throwable cause);
@@ -96,13 +103,12 @@ final class FetchRun implements Fetcher.Runner {
   @Override
   public void run(Fetch next) {
     fetch = next;
-    counters.fetches.increment();
     try {
       BlockSource source = context.source();
       if (!table.mayRead(next)) {
-        counters.fetches.decrement();
         return;
       }
+      counters.fetches.increment();
       position = geometry.startOf(next.next);
       staging.clear();
       readAll(source, geometry.endBefore(next.end));
@@ -185,8 +191,12 @@ final class FetchRun implements Fetcher.Runner {
     @GuardedBy("lock")
     private boolean ended;
 
+    /** The thread that gives a piece, if there is one, or gave the last. */
+    private volatile @Nullable Thread giver;
+
     @Override
     public void accept(ByteBuffer piece) throws IOException {
+      giver = Thread.currentThread();
       lock.lock();
       try {
         if (ended) {
@@ -226,7 +236,11 @@ final class FetchRun implements Fetcher.Runner {
     }
 
     void end() {
-      lock.lock();
+      if (!lock.tryLock()) {
+        context.waitsFor(giver);
+        lock.lock();
+        context.waitsFor(null);
+      }
       try {
         ended = true;
         of.abort = null;

@@ -267,6 +267,9 @@ final class FetchTable {
     lock.lock();
     try {
       boolean may = queue.mayRun(fetch);
+      if (!may) {
+        makeRoom(); // it may be demand, and what goes on is not
+      }
       assert inFlight.fits(queue);
       return may;
     } finally {

@@ -13,7 +13,9 @@ import java.nio.channels.ClosedChannelException;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Map;
 import java.util.Objects;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.LockSupport;
 import org.jspecify.annotations.Nullable;
@@ -49,6 +51,9 @@ final class MissPath implements FetchRun.Context {
   private @Nullable HitPath hits;
   private @Nullable ReadAhead readAhead;
   private volatile boolean closed;
+
+  /** Workers that wait for a thread of the source's, which may be in a completion. */
+  private final Map<Thread, Thread> waiting = new ConcurrentHashMap<>();
 
   MissPath(
       BlockStore store,
@@ -283,6 +288,20 @@ final class MissPath implements FetchRun.Context {
   @Override
   public void landedUnasked(long from, long to) {
     Objects.requireNonNull(hits).landedUnasked(from, to);
+  }
+
+  @Override
+  public void waitsFor(@Nullable Thread giver) {
+    if (giver == null) {
+      waiting.remove(Thread.currentThread());
+    } else {
+      waiting.put(Thread.currentThread(), giver);
+    }
+  }
+
+  /** The thread that a worker waits for, which gives it a piece; or null. */
+  @Nullable Thread giverTo(Thread worker) {
+    return waiting.get(worker);
   }
 
   @Override

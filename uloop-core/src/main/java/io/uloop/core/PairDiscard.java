@@ -97,13 +97,17 @@ final class PairDiscard {
    */
   private static boolean isThatOf(Sidecar sidecar, Storage.File cache) throws IOException {
     String is = CacheFileKey.of(cache);
-    if (CacheFileKey.isMarked(is)) {
+    boolean marked = CacheFileKey.isMarked(is);
+    // One that was made anew, by an open that a crash cut short.
+    if (PairFailures.size(cache) == 0 || (marked && cache.allocatedBytes() == 0)) {
+      return true;
+    }
+    if (marked) {
       return CacheFileKey.same(sidecar.cacheFileKey(), is);
     }
-    long size = PairFailures.size(cache);
     Geometry geometry = new Geometry(sidecar.identity().size(), sidecar.blockSizeBytes());
     return CacheFileKey.sameInode(sidecar.cacheFileKey(), is)
-        && (size == 0 || size == geometry.cacheFileBytes());
+        && PairFailures.size(cache) == geometry.cacheFileBytes();
   }
 
   /** By sizes, as far as they tell, and by the bits. */
@@ -115,9 +119,11 @@ final class PairDiscard {
     // Sizes first: what is no bitmap may be large, and is not read.
     if (cacheBytes > 0) {
       Geometry geometry = new Geometry(cacheBytes, Geometry.DEFAULT_BLOCK_BYTES);
+      boolean ours = cache != null && cache.file().mark() != null; // of any unit
       fits =
-          bitmapBytes == geometry.bitmapFileBytes()
-              && LegacyPair.objection(storage, paths, geometry, lastBit(bitmap)) == null;
+          bitmapBytes % PagedBits.PAGE_BYTES == 0
+              && (ours || bitmapBytes == geometry.bitmapFileBytes())
+              && mayGo(geometry, lastBit(bitmap));
     } else {
       // As is left when a removal is cut short.
       fits = bitmapBytes % PagedBits.PAGE_BYTES == 0 && lastBit(bitmap) < 0;
@@ -133,6 +139,11 @@ final class PairDiscard {
               + cacheBytes
               + " bytes and without a sidecar; not removed");
     }
+  }
+
+  /** A bitmap without bits, as a discard that was cut short leaves it, may be of any unit. */
+  private boolean mayGo(Geometry geometry, long lastBit) throws IOException {
+    return lastBit < 0 || LegacyPair.objection(storage, paths, geometry, lastBit) == null;
   }
 
   private static long lastBit(@Nullable PairLock bitmap) throws IOException {
@@ -157,7 +168,10 @@ final class PairDiscard {
       Path target = storage.target(file);
       if (!target.equals(file)) {
         storage.delete(target);
-        storage.forceDirectory(target.toAbsolutePath().getParent());
+        Path directory = target.toAbsolutePath().getParent();
+        if (directory != null && storage.exists(directory)) {
+          storage.forceDirectory(directory);
+        }
       }
       storage.delete(file);
       storage.forceDirectory(file.toAbsolutePath().getParent());

@@ -5,6 +5,7 @@ import io.uloop.CacheFormatException;
 import io.uloop.SourceIdentity;
 import java.io.IOException;
 import java.lang.System.Logger.Level;
+import java.nio.file.AccessDeniedException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -85,8 +86,8 @@ final class PairOpener {
       cache = lock(paths.cacheFile());
       PairNames.requireDistinct(storage, paths);
       // Names first: content that is durable under a name that is not would be half a pair.
-      forceDirectory(paths.bitmapFile());
-      forceDirectory(paths.cacheFile());
+      forceName(bitmap);
+      forceName(cache);
       PairInspection.Plan plan =
           inspection.plan(identity, blockSizeBytes, bitmap.file(), cache.file());
       Geometry geometry = plan.geometry();
@@ -224,13 +225,23 @@ final class PairOpener {
     forceDirectory(paths.checksumFile());
   }
 
-  /** Makes a file's name durable, and if that is a link, what it leads to. */
-  private void forceDirectory(Path file) throws IOException {
+  /** Makes a file's name durable, and if that is a link, the name of what it leads to. */
+  private void forceName(PairLock lock) throws IOException {
+    Path file = lock.file().path();
     Path target = target(file);
+    Path directory = target.toAbsolutePath().getParent();
     if (!target.equals(file)) {
-      forceParent(target);
+      try {
+        storage.forceDirectory(directory);
+      } catch (IOException e) {
+        // Whoever made it has forced it, as far as may be; a directory need not be readable.
+        if (lock.made() || !(e instanceof AccessDeniedException)) {
+          throw PairFailures.of(
+              directory == null ? target : directory, "force of the directory", e);
+        }
+      }
     }
-    forceParent(file);
+    forceDirectory(file);
   }
 
   private Path target(Path file) throws IOException {
@@ -241,7 +252,7 @@ final class PairOpener {
     }
   }
 
-  private void forceParent(Path file) throws IOException {
+  private void forceDirectory(Path file) throws IOException {
     Path directory = file.toAbsolutePath().getParent();
     try {
       storage.forceDirectory(directory);

@@ -3,6 +3,7 @@ package io.uloop.core;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import io.uloop.CacheFormatException;
 import io.uloop.CacheInUseException;
@@ -24,6 +25,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** A pair is removed whole, whatever goes wrong, and nothing but a pair is. */
 @Timeout(60)
@@ -187,6 +190,68 @@ class DiscardTest {
     assertThatThrownBy(mistaken::discard).isInstanceOf(CacheMismatchException.class);
 
     assertThat(files()).isEqualTo(before);
+  }
+
+  /** What a discard or a making leaves that was killed before or after the sidecar. */
+  @ParameterizedTest
+  @CsvSource({
+    "512, 300000",
+    "512, 1000000",
+    "512, 30000000",
+    "65536, 300000",
+    "65536, 30000000",
+    "1048576, 300000",
+    "1048576, 30000000"
+  })
+  void discard_withoutABitAndWithoutSidecar_isRemovedWhateverTheUnit(int unit, int size)
+      throws IOException {
+    assumeTrue(hasMarks(), "the file system has marks (user extended attributes)");
+    CachedDevice.builder(new MemorySource(new byte[size]))
+        .pair(pair)
+        .blockSizeBytes(unit)
+        .open()
+        .close();
+    Files.delete(pair.sidecarFile());
+
+    assertThat(pair.discard()).isTrue();
+
+    assertThat(files()).isEmpty();
+  }
+
+  private boolean hasMarks() throws IOException {
+    Path file = Files.createFile(dir.resolve("marked"));
+    try (Storage.File open = new LocalStorage().open(file, Storage.Mode.EXISTING)) {
+      open.setMark("m");
+      return open.mark() != null;
+    } finally {
+      Files.delete(file);
+    }
+  }
+
+  /** A cache file that was lost is made anew by an open, which may be killed then. */
+  @Test
+  void discard_cacheFileThatIsNewAndEmpty_isRemoved() throws IOException {
+    makePair();
+    Path kept = Files.move(pair.cacheFile(), dir.resolve("kept")); // so that the inode is another
+    Files.createFile(pair.cacheFile());
+
+    assertThat(pair.discard()).isTrue();
+
+    assertThat(files()).containsExactly("kept");
+    assertThat(Files.size(kept)).isPositive();
+  }
+
+  @Test
+  void discard_linkIntoADirectoryThatIsGone_removesTheLink() throws IOException {
+    Path big = Files.createDirectory(dir.resolve("big"));
+    Files.createSymbolicLink(pair.cacheFile(), big.resolve("c"));
+    makePair();
+    Files.delete(big.resolve("c"));
+    Files.delete(big);
+
+    assertThat(pair.discard()).isTrue();
+
+    assertThat(files()).isEmpty();
   }
 
   @Test

@@ -399,6 +399,66 @@ class SourceFaultTest {
     assertThat(demand).isCompletedExceptionally();
   }
 
+  /** The guard finds a warning if the close waits for who waits for it. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void completionThatCloses_onAThreadOfTheSource_waitsForNobody(boolean anotherCloses)
+      throws Exception {
+    CountDownLatch asked = new CountDownLatch(1);
+    CountDownLatch completing = new CountDownLatch(1);
+    CountDownLatch closed = new CountDownLatch(1);
+    Plain source =
+        new Plain() {
+          @Override
+          public void read(long offset, long length, ReadSink sink) throws IOException {
+            Thread giver =
+                new Thread(
+                    () -> {
+                      BlockingRead.awaitUninterruptibly(asked); // or who asks may complete it
+                      try {
+                        sink.accept(ByteBuffer.wrap(PatternSource.bytes(offset, (int) length)));
+                      } catch (IOException e) {
+                        throw new AssertionError(e);
+                      }
+                    });
+            giver.start();
+            BlockingRead.awaitUninterruptibly(closed);
+            throw new ClosedChannelException();
+          }
+
+          @Override
+          public void close() throws IOException {
+            super.close();
+            closed.countDown();
+          }
+        };
+    CachedDevice device = open(source);
+    CompletableFuture<Throwable> end = new CompletableFuture<>();
+    device.readAsync(
+        0,
+        ByteBuffer.allocate(BLOCK),
+        failure -> {
+          try {
+            completing.countDown();
+            if (anotherCloses) {
+              BlockingRead.awaitUninterruptibly(closed);
+            }
+            device.close();
+            end.complete(failure);
+          } catch (IOException e) {
+            end.completeExceptionally(e);
+          }
+        });
+    asked.countDown();
+    if (anotherCloses) {
+      completing.await();
+      device.close();
+    }
+
+    end.get();
+    device.close();
+  }
+
   // ---- who closes them
 
   @Test

@@ -72,20 +72,36 @@ final class SocketPlace {
    * @return false if there is none any more, and it has to be there
    */
   private boolean replace(Path born, boolean orFree) throws IOException {
-    Path parent = target.resolveSibling(".").normalize();
     NativeCalls calls = NativeCalls.load();
-    try (NativeFd lock =
-        calls.open(parent.toString(), KernelDevice.O_RDONLY | KernelDevice.O_CLOEXEC)) {
+    NativeFd lock;
+    try {
+      lock =
+          calls.open(
+              String.valueOf(target.toAbsolutePath().getParent()),
+              KernelDevice.O_RDONLY | KernelDevice.O_CLOEXEC);
+    } catch (NativeException e) {
+      if (e.errno() != NativeException.EACCES) {
+        throw e;
+      }
+      // A directory that may be written but not read: nobody can lock it.
+      LOG.log(Level.DEBUG, "no lock for a socket: path={0} ({1})", target, e.getMessage());
+      return rename(born, orFree);
+    }
+    try (lock) {
       if (!KernelPoll.until(LOCK, () -> calls.tryLock(lock))) {
         throw inUse("a server may be starting there (the directory is locked)", null);
       }
-      refuseIfTaken();
-      if (!orFree && Files.notExists(target, LinkOption.NOFOLLOW_LINKS)) {
-        return false;
-      }
-      Files.move(born, target, StandardCopyOption.ATOMIC_MOVE);
-      return true;
+      return rename(born, orFree);
     }
+  }
+
+  private boolean rename(Path born, boolean orFree) throws IOException {
+    refuseIfTaken();
+    if (!orFree && Files.notExists(target, LinkOption.NOFOLLOW_LINKS)) {
+      return false;
+    }
+    Files.move(born, target, StandardCopyOption.ATOMIC_MOVE);
+    return true;
   }
 
   /** Fails if something is there that must stay: a server that lives, or no socket. */
