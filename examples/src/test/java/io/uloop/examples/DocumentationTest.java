@@ -95,6 +95,21 @@ class DocumentationTest {
     }
   }
 
+  @Test
+  void nbdServer_everyProperty_isListed() throws IOException {
+    String source =
+        Files.readString(
+            ROOT.resolve("uloop-nbd-transport/src/main/java/io/uloop/nbd/NbdTransport.java"));
+    String cases = source.substring(source.indexOf("switch (name)"), source.indexOf("default ->"));
+    String page = Files.readString(ROOT.resolve("docs/nbd-protocol.md"));
+    List<String> names =
+        Pattern.compile("\"([a-z-]+)\"").matcher(cases).results().map(m -> m.group(1)).toList();
+    assertThat(names).hasSizeGreaterThan(9);
+    for (String name : names) {
+      assertThat(page).as("docs/nbd-protocol.md").contains("| `" + name + "` |");
+    }
+  }
+
   private static List<Path> pages() throws IOException {
     try (Stream<Path> top = Files.list(ROOT);
         Stream<Path> docs = Files.list(ROOT.resolve("docs"))) {

@@ -33,9 +33,13 @@ final class UnixSocket implements Closeable {
   private final NativeCalls calls;
   private final NativeFd fd;
 
-  private UnixSocket(NativeCalls calls, NativeFd fd) {
+  /** Who is at the other end, for messages. */
+  private final String peer;
+
+  private UnixSocket(NativeCalls calls, NativeFd fd, String peer) {
     this.calls = calls;
     this.fd = fd;
+    this.peer = peer;
   }
 
   /**
@@ -50,7 +54,7 @@ final class UnixSocket implements Closeable {
     byte[] address = UnixSocketAddress.of(path);
     NativeFd fd = calls.socket(UnixSocketAddress.AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     try {
-      UnixSocket socket = new UnixSocket(calls, fd);
+      UnixSocket socket = new UnixSocket(calls, fd, "unix:" + path);
       socket.timeouts(timeout);
       calls.connect(fd, address, path);
       return socket;
@@ -63,7 +67,10 @@ final class UnixSocket implements Closeable {
   /** Makes two that are connected with each other. */
   static UnixSocket[] pair(NativeCalls calls) throws IOException {
     NativeFd[] fds = calls.socketpair(UnixSocketAddress.AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC);
-    return new UnixSocket[] {new UnixSocket(calls, fds[0]), new UnixSocket(calls, fds[1])};
+    return new UnixSocket[] {
+      new UnixSocket(calls, fds[0], fds[0].toString()),
+      new UnixSocket(calls, fds[1], fds[1].toString())
+    };
   }
 
   /** Gives the descriptor's number, which stays this socket's. */
@@ -139,7 +146,7 @@ final class UnixSocket implements Closeable {
 
   @Override
   public String toString() {
-    return fd.toString();
+    return peer;
   }
 
   private static void closeAfter(NativeFd fd, Exception primary) {

@@ -147,6 +147,7 @@ class UnixSocketTest {
       server.bind(UnixDomainSocketAddress.of(path));
       try (UnixSocket client = UnixSocket.connect(NativeCalls.load(), path.toString(), TIMEOUT);
           var peer = server.accept()) {
+        assertThat(client).as("in messages").hasToString("unix:" + path);
         client.write(new byte[] {9, 8, 7});
         ByteBuffer got = ByteBuffer.allocate(3);
         while (got.hasRemaining()) {
