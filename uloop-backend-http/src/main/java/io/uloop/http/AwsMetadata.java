@@ -5,8 +5,10 @@ import io.uloop.SourceRefusedException;
 import io.uloop.SourceUnavailableException;
 import java.io.IOException;
 import java.io.InputStream;
-import java.net.HttpURLConnection;
+import java.net.InetSocketAddress;
 import java.net.Proxy;
+import java.net.Socket;
+import java.net.SocketTimeoutException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,6 +21,17 @@ import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import javax.net.ssl.SSLParameters;
+import javax.net.ssl.SSLSocket;
+import javax.net.ssl.SSLSocketFactory;
+import org.apache.hc.core5.http.ClassicHttpResponse;
+import org.apache.hc.core5.http.HttpEntity;
+import org.apache.hc.core5.http.HttpException;
+import org.apache.hc.core5.http.HttpHost;
+import org.apache.hc.core5.http.impl.io.HttpRequestExecutor;
+import org.apache.hc.core5.http.message.BasicClassicHttpRequest;
+import org.apache.hc.core5.http.protocol.HttpCoreContext;
+import org.apache.hc.core5.io.Closer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -29,7 +42,8 @@ import org.jspecify.annotations.Nullable;
  * asked: version 1 gives the keys to whoever can make a program fetch a URL.
  *
  * <p>No proxy is asked. Each request has a second to connect and two in all, so that an open
- * elsewhere, where nobody answers, loses little time.
+ * elsewhere, where nobody answers, loses little time; a {@link Watchdog} ends it within 100 ms of
+ * them, whatever it is blocked in but the resolver of names.
  *
  * <p><b>Threads:</b> any.
  */
@@ -56,6 +70,9 @@ final class AwsMetadata {
   private final Map<String, String> environment;
   private final String containers;
   private final int connectMillis;
+
+  // Without requests it has no thread.
+  private final Watchdog watchdog = new Watchdog("uloop-aws-watchdog", () -> false);
 
   /** What the instance's service said: keys, or why there are none. */
   record Answer(Optional<S3Credentials> credentials, String why) {
@@ -218,39 +235,74 @@ final class AwsMetadata {
     }
   }
 
+  // Not HttpURLConnection: it gives each wait for a byte a time of its own, and nobody else its
+  // socket; a server that sends a byte now and then, in a head or a chunk's line, held it for ever.
   private Reply ask(String method, HttpUrl url, Map<String, String> headers) throws IOException {
-    long until = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(2L * connectMillis);
-    HttpURLConnection connection =
-        (HttpURLConnection) UriText.parse(url.toString()).toURL().openConnection(Proxy.NO_PROXY);
-    try {
-      connection.setConnectTimeout(connectMillis);
-      connection.setReadTimeout(connectMillis);
-      connection.setInstanceFollowRedirects(false);
-      connection.setUseCaches(false);
-      connection.setRequestMethod(method);
-      headers.forEach(connection::setRequestProperty);
-      if (method.equals("PUT")) {
-        connection.setDoOutput(true);
-        connection.setFixedLengthStreamingMode(0);
-        connection.getOutputStream().close();
-      }
-      int status = connection.getResponseCode();
-      try (InputStream body =
-          status < 400 ? connection.getInputStream() : connection.getErrorStream()) {
-        return new Reply(status, body == null ? "" : read(body, until));
-      }
+    Attempt attempt =
+        new Attempt(System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(2L * connectMillis));
+    watchdog.add(attempt);
+    try (Socket socket = new Socket(Proxy.NO_PROXY)) {
+      // Below TLS, whose own close waits for who is in it.
+      attempt.enter(() -> Closer.closeQuietly(socket));
+      socket.connect(new InetSocketAddress(url.host(), url.port()), connectMillis);
+      socket.setSoTimeout(connectMillis);
+      return exchange(socket, method, url, headers);
+    } catch (IOException e) {
+      throw attempt.aborted() == null ? e : timedOut(e);
+    } catch (HttpException e) {
+      throw new IOException("not an HTTP answer: " + e.getMessage(), e);
     } finally {
-      connection.disconnect();
+      attempt.leave();
+      watchdog.remove(attempt);
     }
   }
 
-  private static String read(InputStream body, long until) throws IOException {
+  private static IOException timedOut(IOException e) {
+    return (IOException) new SocketTimeoutException("timed out").initCause(e);
+  }
+
+  private static Reply exchange(
+      Socket socket, String method, HttpUrl url, Map<String, String> headers)
+      throws IOException, HttpException {
+    BasicClassicHttpRequest request =
+        new BasicClassicHttpRequest(
+            method, new HttpHost(url.scheme(), url.host(), url.port()), url.target());
+    request.addHeader("Host", url.authority());
+    request.addHeader("User-Agent", "uloop");
+    request.addHeader("Accept", "*/*");
+    request.addHeader("Connection", "close");
+    if (method.equals("PUT")) {
+      request.addHeader("Content-Length", "0");
+    }
+    headers.forEach(request::addHeader);
+    // Closed at once, by whoever ends it: a close at leisure reads what is left of the body.
+    PromptConnection connection = new PromptConnection(Connections.LIMITS);
+    try {
+      connection.bind(url.secure() ? secured(socket, url) : socket);
+      ClassicHttpResponse response =
+          new HttpRequestExecutor().execute(request, connection, HttpCoreContext.create());
+      HttpEntity entity = response.getEntity();
+      return new Reply(response.getCode(), entity == null ? "" : read(entity.getContent()));
+    } finally {
+      connection.close();
+    }
+  }
+
+  private static Socket secured(Socket socket, HttpUrl url) throws IOException {
+    SSLSocketFactory factory = (SSLSocketFactory) SSLSocketFactory.getDefault();
+    SSLSocket secured =
+        (SSLSocket) factory.createSocket(socket, url.host(), url.port(), /* autoClose= */ true);
+    SSLParameters parameters = secured.getSSLParameters();
+    parameters.setEndpointIdentificationAlgorithm("HTTPS");
+    secured.setSSLParameters(parameters);
+    secured.startHandshake();
+    return secured;
+  }
+
+  private static String read(InputStream body) throws IOException {
     byte[] bytes = new byte[MOST_BYTES];
     int length = 0;
     for (int n = 0; n >= 0 && length < bytes.length; length += Math.max(0, n)) {
-      if (until - System.nanoTime() < 0) {
-        throw new IOException("timed out");
-      }
       n = body.read(bytes, length, bytes.length - length);
     }
     return new String(bytes, 0, length, StandardCharsets.UTF_8);

@@ -52,8 +52,8 @@ final class Connections implements Closeable {
   /** What HttpClient reads ahead with a head, so what it may have of the body then. */
   static final int BUFFER_BYTES = 8 * 1024;
 
-  // A head beyond these limits is an attack or a mistake.
-  private static final Http1Config LIMITS =
+  /** A head beyond these limits is an attack or a mistake. */
+  static final Http1Config LIMITS =
       Http1Config.custom()
           .setBufferSize(BUFFER_BYTES)
           .setMaxLineLength(16 * 1024)

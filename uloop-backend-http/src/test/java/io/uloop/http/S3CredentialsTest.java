@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.ServerSocket;
+import java.net.Socket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -21,6 +22,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -304,6 +307,82 @@ final class S3CredentialsTest {
       assertThatThrownBy(() -> find(environment, null))
           .isInstanceOf(SourceRefusedException.class)
           .hasMessageContaining("timed out");
+    }
+  }
+
+  // Each byte comes within the time that one read may wait; only all of them together do not.
+  @ParameterizedTest
+  @Timeout(value = 30, threadMode = Timeout.ThreadMode.SEPARATE_THREAD)
+  @ValueSource(
+      strings = {
+        "H",
+        "HTTP/1.1 200 OK\r\nX-Long: ",
+        "HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"
+      })
+  void read_serviceTrickles_endsAllTheSame(String begin) throws Exception {
+    waitMillis = 400;
+    try (Trickling service = new Trickling(begin)) {
+      Map<String, String> instance = Map.of("AWS_EC2_METADATA_SERVICE_ENDPOINT", service.url());
+      Map<String, String> container =
+          Map.of("AWS_CONTAINER_CREDENTIALS_FULL_URI", service.url() + "/container");
+
+      assertThatThrownBy(() -> find(instance, null))
+          .isInstanceOf(SourceRefusedException.class)
+          .hasMessageContaining("timed out");
+      assertThatThrownBy(() -> find(container, null))
+          .isInstanceOf(SourceUnavailableException.class)
+          .hasMessageContaining("timed out");
+    }
+  }
+
+  /** Begins each answer as it is told and goes on a byte at a time, until it is closed. */
+  private static final class Trickling implements AutoCloseable {
+    private final ServerSocket server = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
+    private final CountDownLatch over = new CountDownLatch(1);
+    private final String begin;
+
+    Trickling(String begin) throws IOException {
+      this.begin = begin;
+      start(this::accept);
+    }
+
+    String url() {
+      return "http://127.0.0.1:" + server.getLocalPort();
+    }
+
+    private static void start(Runnable work) {
+      Thread thread = new Thread(work, "trickling");
+      thread.setDaemon(true);
+      thread.start();
+    }
+
+    private void accept() {
+      try {
+        while (true) {
+          Socket client = server.accept();
+          start(() -> trickle(client));
+        }
+      } catch (IOException e) {
+        return; // closed
+      }
+    }
+
+    private void trickle(Socket client) {
+      try (client) {
+        client.getOutputStream().write(begin.getBytes(StandardCharsets.US_ASCII));
+        while (!over.await(20, TimeUnit.MILLISECONDS)) {
+          client.getOutputStream().write('a');
+        }
+      } catch (IOException | InterruptedException e) {
+        return; // the client has closed
+      }
+    }
+
+    @Override
+    public void close() throws IOException {
+      over.countDown();
+      server.close();
     }
   }
 }
