@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
+import io.uloop.SourceUnavailableException;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.message.BasicHeader;
@@ -24,7 +26,7 @@ final class Access {
 
   private static final System.Logger LOG = System.getLogger("io.uloop.http");
 
-  private static final Place.Signer UNSIGNED = (method, url) -> List.of();
+  private static final Place.Signer UNSIGNED = (method, url, until) -> List.of();
 
   private final HttpUrl origin;
   private final Map<String, String> headers;
@@ -82,15 +84,30 @@ final class Access {
   /**
    * Asks for new credentials after the server refused those of renewal {@code seen}.
    *
+   * @param deadline until when to wait for the keys of S3, or for another's renewal, on the clock
+   *     of System.nanoTime
    * @return whether there are others now
    */
-  boolean renew(int seen) {
-    lock.lock();
+  boolean renew(int seen, long deadline) {
     try {
       S3Signer own = signer;
-      if (own != null) {
-        return own.renew(seen);
-      }
+      return own != null ? own.renew(seen, deadline) : ask(seen, deadline);
+    } catch (IOException e) {
+      LOG.log(
+          System.Logger.Level.WARNING,
+          () -> origin.shown() + ": no new credentials: " + e.getMessage());
+      return false;
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+      return false;
+    }
+  }
+
+  private boolean ask(int seen, long deadline) throws IOException, InterruptedException {
+    if (!lock.tryLock(deadline - System.nanoTime(), TimeUnit.NANOSECONDS)) {
+      throw new SourceUnavailableException("another read still asks for them", null);
+    }
+    try {
       State now = state;
       if (now.renewals() != seen) {
         return true;
@@ -101,11 +118,6 @@ final class Access {
       }
       state = new State(renewed.get(), seen + 1);
       return true;
-    } catch (IOException e) {
-      LOG.log(
-          System.Logger.Level.WARNING,
-          () -> origin.shown() + ": no new credentials: " + e.getMessage());
-      return false;
     } finally {
       lock.unlock();
     }

@@ -89,6 +89,11 @@ final class Attempt {
     }
   }
 
+  /** Gives when the {@link Watchdog} ends it. */
+  synchronized long limitNanos() {
+    return limitNanos;
+  }
+
   /** Gives why the request was ended from outside, if it was. */
   synchronized @Nullable String aborted() {
     return aborted;

@@ -97,7 +97,7 @@ final class Opening {
         return new Probe(origin, config, attempt, until).run();
       } catch (AttemptFailure e) {
         boolean refused = e.kind() == Kind.UNAUTHORIZED || e.kind() == Kind.GONE;
-        if (renewed || !refused || !origin.renewCredentials(renewals)) {
+        if (renewed || !refused || !origin.renewCredentials(renewals, until)) {
           throw e;
         }
       } finally {

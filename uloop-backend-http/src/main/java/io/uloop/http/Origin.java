@@ -157,8 +157,8 @@ final class Origin {
   }
 
   /** Asks for new credentials after those of renewal {@code seen} were refused; tells whether. */
-  boolean renewCredentials(int seen) {
-    boolean renewed = access.renew(seen);
+  boolean renewCredentials(int seen, long deadline) {
+    boolean renewed = access.renew(seen, deadline);
     if (renewed) {
       rebuild();
     }

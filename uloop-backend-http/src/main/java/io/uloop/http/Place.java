@@ -30,7 +30,11 @@ record Place(
   /** Signs requests. */
   @FunctionalInterface
   interface Signer {
-    /** Gives the headers that sign a request without a body. */
-    List<Header> sign(String method, HttpUrl url);
+    /**
+     * Gives the headers that sign a request without a body.
+     *
+     * @param until when it has to give them, on the clock of System.nanoTime
+     */
+    List<Header> sign(String method, HttpUrl url, long until);
   }
 }

@@ -50,7 +50,7 @@ final class RangeRead {
     this.position = offset;
     this.sink = sink;
     this.deadline = started + config.timeoutNanos();
-    this.retries = new Retries(source.origins());
+    this.retries = new Retries(source.origins(), deadline);
   }
 
   void run() throws IOException {

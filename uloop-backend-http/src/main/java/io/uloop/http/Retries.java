@@ -29,6 +29,7 @@ final class Retries {
   private static final int MOST_PROTOCOL_FAILURES = 3;
 
   private final Origins origins;
+  private final long deadline;
   private final Set<Origin> refused = new HashSet<>(2);
   private int protocolFailures;
   private int backoffs;
@@ -39,8 +40,9 @@ final class Retries {
   private @Nullable Origin avoid;
   private @Nullable Place asked;
 
-  Retries(Origins origins) {
+  Retries(Origins origins, long deadline) {
     this.origins = origins;
+    this.deadline = deadline;
   }
 
   /** Gives whom to ask next. */
@@ -127,6 +129,6 @@ final class Retries {
       return false;
     }
     renewed = true;
-    return origin.renewCredentials(renewalsSeen);
+    return origin.renewCredentials(renewalsSeen, deadline);
   }
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
+import io.uloop.SourceUnavailableException;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.security.GeneralSecurityException;
@@ -15,6 +16,8 @@ import java.util.HexFormat;
 import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -34,8 +37,9 @@ import org.jspecify.annotations.Nullable;
  * server takes it for 15.
  *
  * <p><b>Threads:</b> any. The cached signature is replaced as a whole; two threads that make one at
- * a time both have a right one. {@link #renewing} is held while credentials are read; it guards
- * writes of the state.
+ * a time both have a right one. Credentials are read again on a thread of its own, by one at a
+ * time, which alone writes the state: the source may take long, and no read waits for it past its
+ * own deadline. {@link #lock} guards {@link #underWay}; under it nothing blocks.
  */
 final class S3Signer implements Place.Signer {
 
@@ -46,6 +50,7 @@ final class S3Signer implements Place.Signer {
   private static final Duration REUSED = Duration.ofMinutes(1);
   // The services have new keys at least 5 minutes before the old ones end.
   private static final Duration RENEWED_BEFORE = Duration.ofMinutes(5);
+  private static final Duration PATIENCE = Duration.ofSeconds(2);
   private static final Duration RENEWED_AT_MOST_EACH = Duration.ofSeconds(30);
   // SHA-256 of nothing.
   static final String EMPTY_BODY =
@@ -54,7 +59,9 @@ final class S3Signer implements Place.Signer {
   private final String region;
   private final S3Credentials.Source source;
   private final InstantSource clock;
-  private final ReentrantLock renewing = new ReentrantLock();
+  private final long patienceNanos;
+  private final ReentrantLock lock = new ReentrantLock();
+  private @Nullable Renewal underWay;
   private volatile State state;
   private volatile @Nullable Signed last;
 
@@ -71,6 +78,17 @@ final class S3Signer implements Place.Signer {
    * @throws IOException if there are none
    */
   S3Signer(String region, S3Credentials.Source source, InstantSource clock) throws IOException {
+    this(region, source, clock, PATIENCE);
+  }
+
+  /**
+   * Reads the credentials.
+   *
+   * @param patience how long a request waits for new ones while it has some
+   */
+  S3Signer(String region, S3Credentials.Source source, InstantSource clock, Duration patience)
+      throws IOException {
+    this.patienceNanos = Nanos.of(patience);
     this.region = region;
     this.source = source;
     this.clock = clock;
@@ -85,15 +103,83 @@ final class S3Signer implements Place.Signer {
   /**
    * Reads the credentials again after the server refused those of renewal {@code seen}.
    *
+   * @param deadline until when to wait for them, on the clock of System.nanoTime
    * @return whether there are others now
+   * @throws IOException if they cannot be read, or not in time
    */
-  boolean renew(int seen) throws IOException {
-    renewing.lock();
-    try {
-      return state.renewals() != seen || read(clock.instant());
-    } finally {
-      renewing.unlock();
+  boolean renew(int seen, long deadline) throws IOException, InterruptedException {
+    for (int round = 0; ; round++) {
+      Renewal before;
+      Renewal renewal;
+      lock.lock();
+      try {
+        if (state.renewals() != seen) {
+          return true;
+        }
+        before = underWay;
+        renewal = before != null ? before : begin(clock.instant());
+      } finally {
+        lock.unlock();
+      }
+      if (!renewal.await(deadline)) {
+        throw new SourceUnavailableException("the keys were not read in time", null);
+      }
+      if (state.renewals() != seen) {
+        return true;
+      }
+      // One that was under way may have read just what was refused; one that came after it has not.
+      if (before == null || round > 0) {
+        IOException failure = renewal.failure;
+        if (failure != null) {
+          throw failure;
+        }
+        return false;
+      }
     }
+  }
+
+  /** Reads the credentials, on a thread of its own, for all who wait for it. */
+  private final class Renewal implements Runnable {
+    private final Instant now;
+    private final CountDownLatch done = new CountDownLatch(1);
+    private volatile @Nullable IOException failure;
+
+    Renewal(Instant now) {
+      this.now = now;
+    }
+
+    @Override
+    public void run() {
+      try {
+        read(now);
+      } catch (IOException e) {
+        failure = e;
+      } catch (RuntimeException e) {
+        failure = new IOException(e.toString(), e);
+      } finally {
+        lock.lock();
+        try {
+          underWay = null;
+        } finally {
+          lock.unlock();
+        }
+        done.countDown();
+      }
+    }
+
+    boolean await(long until) throws InterruptedException {
+      return done.await(until - System.nanoTime(), TimeUnit.NANOSECONDS);
+    }
+  }
+
+  /** Begins to read the credentials; called under the lock, with nothing under way. */
+  private Renewal begin(Instant now) {
+    Renewal renewal = new Renewal(now);
+    Thread thread = new Thread(renewal, "uloop-s3-keys");
+    thread.setDaemon(true);
+    thread.start();
+    underWay = renewal;
+    return renewal;
   }
 
   private boolean read(Instant now) throws IOException {
@@ -107,28 +193,47 @@ final class S3Signer implements Place.Signer {
     return changed;
   }
 
-  /** Gives the credentials; reads them again if they end soon, one thread for all. */
-  private S3Credentials credentials(Instant now) {
+  /**
+   * Gives the credentials; has them read again if they end soon. Who begins that waits for it a
+   * little; the others, and he after that, go on with what they have.
+   */
+  private S3Credentials credentials(Instant now, long until) {
     State have = state;
-    if (!have.credentials().expiredAt(now.plus(RENEWED_BEFORE))
-        || now.isBefore(have.notBefore())
-        || !renewing.tryLock()) {
+    if (!have.credentials().expiredAt(now.plus(RENEWED_BEFORE)) || now.isBefore(have.notBefore())) {
       return have.credentials();
     }
+    Renewal renewal;
+    lock.lock();
     try {
-      read(now);
-    } catch (IOException e) {
-      LOG.log(System.Logger.Level.WARNING, () -> "no new S3 credentials: " + e.getMessage());
+      if (underWay != null || !state.equals(have)) {
+        return state.credentials();
+      }
+      renewal = begin(now);
     } finally {
-      renewing.unlock();
+      lock.unlock();
+    }
+    long start = System.nanoTime();
+    try {
+      // Half of the time, so that there is some for the request.
+      boolean done = renewal.await(Nanos.after(start, patienceNanos, start + (until - start) / 2));
+      IOException failure = renewal.failure;
+      if (!done || failure != null) {
+        LOG.log(
+            System.Logger.Level.WARNING,
+            () ->
+                "no new S3 credentials: "
+                    + (failure == null ? "still reading them" : failure.getMessage()));
+      }
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt(); // the request will notice
     }
     return state.credentials();
   }
 
   @Override
-  public List<Header> sign(String method, HttpUrl url) {
+  public List<Header> sign(String method, HttpUrl url, long until) {
     Instant now = clock.instant();
-    S3Credentials by = credentials(now);
+    S3Credentials by = credentials(now, until);
     Signed cached = last;
     if (cached == null
         || !cached.method.equals(method)

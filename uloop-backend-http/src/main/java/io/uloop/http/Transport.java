@@ -91,7 +91,7 @@ final class Transport {
         connect(lease, place, context);
       }
       lease.socketTimeout(answerMillis);
-      BasicClassicHttpRequest request = request(place, method, range);
+      BasicClassicHttpRequest request = request(place, method, range, attempt);
       ClassicHttpResponse response = connections.execute(lease, request, context);
       boolean keepAlive =
           DefaultConnectionReuseStrategy.INSTANCE.keepAlive(request, response, context);
@@ -170,7 +170,7 @@ final class Transport {
   }
 
   private static BasicClassicHttpRequest request(
-      Place place, String method, @Nullable String range) {
+      Place place, String method, @Nullable String range, Attempt attempt) {
     BasicClassicHttpRequest request =
         new BasicClassicHttpRequest(
             method,
@@ -179,7 +179,7 @@ final class Transport {
     for (Header header : place.headers()) {
       request.addHeader(header);
     }
-    for (Header header : place.signer().sign(method, place.url())) {
+    for (Header header : place.signer().sign(method, place.url(), attempt.limitNanos())) {
       request.addHeader(header);
     }
     if (range != null) {

@@ -43,19 +43,20 @@
  * <h2>Locks</h2>
  *
  * {@code Attempt}, {@code BufferPool}, {@code Hedging}, {@code Connections} (their own monitors),
- * {@code Watchdog.lock}, {@code Circuit.lock}: leaves, held for a few instructions, never while
- * another is taken, never during I/O (closing a socket aside, which waits until the thread in it is
- * awake). {@code Access.lock} is held while new credentials are asked for, {@code
- * S3Signer.renewing} (alone or under it) while S3 keys are, {@code Origins.probing} while a mirror
- * is asked for the first time; under the latter, leaves are taken. Nothing of the caller's runs
- * under a lock but its {@code CredentialSource}.
+ * {@code Watchdog.lock}, {@code Circuit.lock}, {@code S3Signer.lock}: leaves, held for a few
+ * instructions, never while another is taken, never during I/O (closing a socket aside, which waits
+ * until the thread in it is awake). {@code Access.lock} is held while new credentials are asked
+ * for, but not for S3 keys; {@code Origins.probing} while a mirror is asked for the first time;
+ * under the latter, leaves are taken. Nothing of the caller's runs under a lock but its {@code
+ * CredentialSource}.
  *
  * <h2>Guarantees</h2>
  *
  * Bytes handed to a sink come from a body whose head was right: range, length, coding, validator
  * and size. No read outlives its timeout by more than the watchdog's 100 ms, name resolution and
- * asking for new credentials aside (S3 keys of a service: 2 s for each of up to 3 requests).
- * Secrets are in no message, log or identity.
+ * the caller's {@code CredentialSource} aside. S3 keys of a service take an open 2 s for each of up
+ * to 3 requests, in the worst case and besides its timeout; a read does not wait for new ones
+ * longer than its own time. Secrets are in no message, log or identity.
  *
  * <p>Deliberately elsewhere: caching and merging of reads (module {@code io.uloop.core}). From
  * HttpClient only the connection pool and the HTTP/1.1 message layer are used; its client on top

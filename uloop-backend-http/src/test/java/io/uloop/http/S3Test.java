@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import io.uloop.SourceRefusedException;
+import io.uloop.SourceUnavailableException;
+import io.uloop.UloopException;
 import java.io.IOException;
 import java.net.URI;
 import java.nio.ByteBuffer;
@@ -13,6 +15,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
@@ -27,6 +30,9 @@ final class S3Test {
   private static final S3Credentials EXAMPLE =
       new S3Credentials(
           "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", Optional.empty());
+
+  // No test takes so long.
+  private static final Duration PATIENT = Duration.ofMinutes(10);
 
   private static TreeMap<String, String> headers(String... namesAndValues) {
     TreeMap<String, String> headers = new TreeMap<>();
@@ -115,7 +121,7 @@ final class S3Test {
   }
 
   @Test
-  void sign_keysEndSoon_areReadAgainOnceAndKeptIfThatFails() throws IOException {
+  void sign_keysEndSoon_areReadAgainOnceAndKeptIfThatFails() throws Exception {
     Instant start = Instant.parse("2026-01-01T00:00:00Z");
     Instant[] now = {start};
     int[] reads = {0};
@@ -126,7 +132,7 @@ final class S3Test {
           }
           return until("K" + reads[0], now[0].plus(Duration.ofMinutes(10)));
         };
-    S3Signer signer = new S3Signer("r", source, () -> now[0]);
+    S3Signer signer = new S3Signer("r", source, () -> now[0], PATIENT);
     HttpUrl url = HttpUrl.of(URI.create("https://h/x"));
 
     assertThat(keyOf(signer, url)).isEqualTo("K1");
@@ -139,13 +145,90 @@ final class S3Test {
     now[0] = start.plus(Duration.ofMinutes(7));
     assertThat(keyOf(signer, url)).isEqualTo("K3");
     assertThat(signer.renewals()).isEqualTo(1);
-    assertThat(signer.renew(0)).as("others since that request").isTrue();
+    assertThat(signer.renew(0, in(PATIENT))).as("others since that request").isTrue();
     assertThat(reads[0]).isEqualTo(3);
+  }
+
+  private static long in(Duration time) {
+    return System.nanoTime() + time.toNanos();
+  }
+
+  /** Gives keys at once, and from then on only when the latch is open. */
+  private static S3Credentials.Source hanging(CountDownLatch hung, AtomicInteger reads) {
+    return () -> {
+      int read = reads.incrementAndGet();
+      try {
+        if (read > 1) {
+          hung.await();
+        }
+      } catch (InterruptedException e) {
+        throw new IOException(e);
+      }
+      return until("K" + read, Instant.parse("2026-01-01T00:01:00Z"));
+    };
+  }
+
+  @Test
+  void sign_renewalHangs_keysThatWorkAreUsedMeanwhile() throws Exception {
+    CountDownLatch hung = new CountDownLatch(1);
+    AtomicInteger reads = new AtomicInteger();
+    Instant now = Instant.parse("2026-01-01T00:00:00Z");
+    S3Signer signer = new S3Signer("r", hanging(hung, reads), () -> now, Duration.ofMillis(1));
+    HttpUrl url = HttpUrl.of(URI.create("https://h/x"));
+
+    assertThat(keyOf(signer, url)).as("he who asks").isEqualTo("K1");
+    assertThat(keyOf(signer, url)).as("others").isEqualTo("K1");
+    for (int reader = 0; reader < 2; reader++) {
+      assertThatThrownBy(() -> signer.renew(0, in(Duration.ofMillis(1))))
+          .isInstanceOf(SourceUnavailableException.class);
+    }
+    hung.countDown();
+    assertThat(signer.renew(0, in(PATIENT))).isTrue();
+    assertThat(keyOf(signer, url)).isEqualTo("K2");
+    assertThat(reads).hasValue(2);
+  }
+
+  @Test
+  @Timeout(30)
+  void read_keysAreRefusedAndNewOnesHang_endsInTime() throws IOException {
+    CountDownLatch hung = new CountDownLatch(1);
+    try (LyingOrigin server = LyingOrigin.serving(LyingOrigin.image(1, 100_000))) {
+      HttpSourceConfig config =
+          HttpSourceConfig.builder(URI.create("s3://bucket/image"))
+              .s3Endpoint(server.uri("/"))
+              .s3Credentials(
+                  new S3Credentials.Source() {
+                    private boolean read;
+
+                    @Override
+                    public S3Credentials read() throws IOException {
+                      try {
+                        if (read) {
+                          hung.await();
+                        }
+                      } catch (InterruptedException e) {
+                        throw new IOException(e);
+                      }
+                      read = true;
+                      return EXAMPLE;
+                    }
+                  })
+              .timeout(Duration.ofSeconds(5))
+              .build();
+      try (HttpBlockSource source = HttpBlockSource.open(config)) {
+        server.always(LyingOrigin.status("403 Forbidden"));
+
+        assertThatThrownBy(() -> source.read(0, ByteBuffer.allocate(10)))
+            .isInstanceOf(UloopException.class);
+      } finally {
+        hung.countDown();
+      }
+    }
   }
 
   private static String keyOf(S3Signer signer, HttpUrl url) {
     String authorization =
-        signer.sign("GET", url).stream()
+        signer.sign("GET", url, in(PATIENT)).stream()
             .filter(header -> header.getName().equals("Authorization"))
             .findFirst()
             .orElseThrow()
