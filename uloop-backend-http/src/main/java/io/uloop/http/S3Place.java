@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.http;
 
+import java.io.ByteArrayOutputStream;
 import java.net.URI;
 import java.nio.charset.StandardCharsets;
 import java.util.HexFormat;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.jspecify.annotations.Nullable;
 
 /** Turns {@code s3://bucket/key} into the URL that is asked. */
@@ -49,20 +52,60 @@ final class S3Place {
             + authority
             + root
             + (inPath ? "/" + bucket : "")
-            + encode(key)
-            + (uri.getRawQuery() == null ? "" : "?" + uri.getRawQuery()));
+            + encode(key.getBytes(StandardCharsets.UTF_8), "/")
+            + (uri.getRawQuery() == null ? "" : "?" + encodeQuery(uri.getRawQuery())));
   }
 
-  // As the signature wants it: everything but unreserved characters and slashes, in upper case.
-  private static String encode(String path) {
-    StringBuilder out = new StringBuilder(path.length());
-    for (byte b : path.getBytes(StandardCharsets.UTF_8)) {
+  /**
+   * Encodes a query anew as the signature wants it, so that what goes on the wire is what is
+   * signed, whatever a server takes a plus or a slash for. Each escape is decoded once; {@code &}
+   * and the first {@code =} of a parameter are kept.
+   */
+  static String encodeQuery(String query) {
+    return Stream.of(query.split("&", -1))
+        .map(
+            parameter -> {
+              int equals = parameter.indexOf('=');
+              return equals < 0
+                  ? encode(decode(parameter), "")
+                  : encode(decode(parameter.substring(0, equals)), "")
+                      + "="
+                      + encode(decode(parameter.substring(equals + 1)), "");
+            })
+        .collect(Collectors.joining("&"));
+  }
+
+  // A plus is one: that it means a space is a rule of forms. A percent sign that is no escape's
+  // too.
+  private static byte[] decode(String text) {
+    byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
+    ByteArrayOutputStream out = new ByteArrayOutputStream(bytes.length);
+    for (int i = 0; i < bytes.length; i++) {
+      boolean escape =
+          bytes[i] == '%'
+              && i + 2 < bytes.length
+              && HexFormat.isHexDigit(bytes[i + 1])
+              && HexFormat.isHexDigit(bytes[i + 2]);
+      if (escape) {
+        out.write(HexFormat.fromHexDigit(bytes[i + 1]) << 4 | HexFormat.fromHexDigit(bytes[i + 2]));
+        i += 2;
+      } else {
+        out.write(bytes[i]);
+      }
+    }
+    return out.toByteArray();
+  }
+
+  // As the signature wants it: everything but unreserved characters, in upper case.
+  private static String encode(byte[] text, String kept) {
+    StringBuilder out = new StringBuilder(text.length);
+    for (byte b : text) {
       char c = (char) (b & 0xff);
       boolean plain =
           (c >= 'a' && c <= 'z')
               || (c >= 'A' && c <= 'Z')
               || (c >= '0' && c <= '9')
-              || "-._~/".indexOf(c) >= 0;
+              || ("-._~" + kept).indexOf(c) >= 0;
       if (plain) {
         out.append(c);
       } else {

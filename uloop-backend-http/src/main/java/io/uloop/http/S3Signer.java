@@ -14,6 +14,7 @@ import java.time.format.DateTimeFormatter;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.concurrent.CountDownLatch;
@@ -312,10 +313,16 @@ final class S3Signer implements Place.Signer {
         + HexFormat.of().formatHex(hmac(key, toSign));
   }
 
-  private static String canonicalQuery(String query) {
+  /** Gives the query as it is signed: encoded, in order, with a value for each name. */
+  static String canonicalQuery(String query) {
+    // Not the joined text: "=" comes after characters that a name may have.
     return Stream.of(query.split("&", -1))
-        .map(parameter -> parameter.contains("=") ? parameter : parameter + "=")
-        .sorted()
+        .filter(parameter -> !parameter.isEmpty())
+        .map(parameter -> S3Place.encodeQuery(parameter).split("=", 2))
+        .map(pair -> Map.entry(pair[0], pair.length > 1 ? pair[1] : ""))
+        .sorted(
+            Map.Entry.<String, String>comparingByKey().thenComparing(Map.Entry.comparingByValue()))
+        .map(pair -> pair.getKey() + "=" + pair.getValue())
         .collect(Collectors.joining("&"));
   }
 

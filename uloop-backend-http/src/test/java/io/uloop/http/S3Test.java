@@ -20,6 +20,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /** The s3 scheme: places, signatures, where keys come from. */
@@ -63,6 +64,40 @@ final class S3Test {
     assertThat(
             S3Signer.authorization(EXAMPLE, "us-east-1", "GET", "/?prefix=J&max-keys=2", headers()))
         .endsWith("Signature=34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7");
+  }
+
+  @ParameterizedTest
+  @CsvSource({
+    "versionId=a/b+c%20d, versionId=a%2Fb%2Bc%20d",
+    "x=%2f%7e~*%C3%bc, x=%2F~~%2A%C3%BC",
+    "a-b=1&a=2&lifecycle&a=1&&k=v=w, a=1&a=2&a-b=1&k=v%3Dw&lifecycle="
+  })
+  void canonicalQuery_anything_isEncodedAndInOrder(String query, String canonical) {
+    assertThat(S3Signer.canonicalQuery(query)).isEqualTo(canonical);
+  }
+
+  @Test
+  void open_queryWithReservedCharacters_isSentAsItIsSigned() throws IOException {
+    try (LyingOrigin server = LyingOrigin.serving(LyingOrigin.image(1, 10_000))) {
+      HttpSourceConfig config =
+          HttpSourceConfig.builder(URI.create("s3://bucket/image?versionId=a/b+c%20d&x"))
+              .s3Endpoint(server.uri("/"))
+              .s3Credentials(() -> EXAMPLE)
+              .s3Region("us-east-1")
+              .build();
+      HttpBlockSource.open(config).close();
+
+      LyingOrigin.Request sent = server.requests().get(0);
+      assertThat(sent.target()).isEqualTo("/bucket/image?versionId=a%2Fb%2Bc%20d&x");
+      TreeMap<String, String> signed = new TreeMap<>();
+      for (String name : List.of("host", "x-amz-content-sha256", "x-amz-date")) {
+        signed.put(name, sent.headers().get(name));
+      }
+      // Of a target that is canonical already.
+      String target = "/bucket/image?versionId=a%2Fb%2Bc%20d&x=";
+      assertThat(sent.headers().get("authorization"))
+          .isEqualTo(S3Signer.authorization(EXAMPLE, "us-east-1", "HEAD", target, signed));
+    }
   }
 
   @Test
