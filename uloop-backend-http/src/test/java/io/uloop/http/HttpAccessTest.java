@@ -26,6 +26,8 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Who is shown what: credentials, headers, redirects, TLS. */
 @Timeout(60)
@@ -173,7 +175,7 @@ final class HttpAccessTest {
   }
 
   @Test
-  void netrc_macroAndDefault_areUnderstood() {
+  void netrc_macroAndDefault_areUnderstood() throws IOException {
     List<String> lines =
         List.of(
             "macdef init",
@@ -185,6 +187,34 @@ final class HttpAccessTest {
 
     assertThat(Netrc.find(lines, "a")).contains(HttpCredentials.basic("d", "dp"));
     assertThat(Netrc.find(lines, "b")).contains(HttpCredentials.basic("bl", "bp"));
+  }
+
+  @Test
+  void netrc_quotedTokens_areWhatIsBetweenTheQuotes() throws IOException {
+    List<String> lines =
+        List.of(
+            "machine \"a\" login \"the user\" password \"p \\\"q\\\" \\\\ \\t\\r\\n # $1\"",
+            "machine b login \"\" password pa\"ss\"",
+            "machine c login \"macdef\" password \"machine\"");
+
+    assertThat(Netrc.find(lines, "a"))
+        .contains(HttpCredentials.basic("the user", "p \"q\" \\ \t\r\n # $1"));
+    assertThat(Netrc.find(lines, "b")).contains(HttpCredentials.basic("", "pa\"ss\""));
+    assertThat(Netrc.find(lines, "c")).contains(HttpCredentials.basic("macdef", "machine"));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"\"secret", "\"secret\\\"", "\"secret word\\", "\""})
+  void open_netrcWithoutTheEndOfAQuote_isRefusedWithoutShowingIt(String password)
+      throws IOException {
+    String text = "machine 127.0.0.1\n  login me\n  password " + password + "\n";
+    Path file = Files.writeString(directory.resolve("netrc"), text);
+
+    assertThatThrownBy(() -> open(origin.uri(), "http.netrc", file.toString()))
+        .isInstanceOf(SourceRefusedException.class)
+        .hasMessageContaining("netrc")
+        .hasMessageContaining("line 3")
+        .hasMessageNotContaining("secret");
   }
 
   @Test
