@@ -24,6 +24,9 @@ final class Attempt {
     void end();
   }
 
+  /** The reason if the limit has come. */
+  static final String TIMED_OUT = "timed out";
+
   private @Nullable Ending ending;
   private @Nullable String aborted;
   private boolean outOfTime;
@@ -53,7 +56,7 @@ final class Attempt {
   /** Ends the request if its limit has come. */
   synchronized void expire(long now) {
     if (aborted == null && limitNanos - now <= 0) {
-      abort("timed out");
+      abort(TIMED_OUT);
       outOfTime = true;
     }
   }

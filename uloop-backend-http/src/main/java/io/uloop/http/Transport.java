@@ -15,6 +15,7 @@ import org.apache.hc.client5.http.ConnectTimeoutException;
 import org.apache.hc.core5.http.ClassicHttpResponse;
 import org.apache.hc.core5.http.Header;
 import org.apache.hc.core5.http.HttpException;
+import org.apache.hc.core5.http.HttpHost;
 import org.apache.hc.core5.http.MessageConstraintException;
 import org.apache.hc.core5.http.impl.DefaultConnectionReuseStrategy;
 import org.apache.hc.core5.http.message.BasicClassicHttpRequest;
@@ -35,6 +36,17 @@ final class Transport {
 
   // How many connections in a row may turn out to be closed before that counts as a failure.
   private static final int MOST_STALE = 3;
+
+  /** What went wrong is between us and the proxy. */
+  private static final class ProxyFailure extends IOException {
+    private static final long serialVersionUID = 1L;
+    private final IOException told;
+
+    private ProxyFailure(IOException told) {
+      super(told);
+      this.told = told;
+    }
+  }
 
   private final Connections connections;
   private final long connectMillis;
@@ -98,18 +110,17 @@ final class Transport {
       Exchange exchange = new Exchange(connections, lease, response, keepAlive);
       lease = null;
       return exchange;
-    } catch (ConnectTimeoutException e) {
-      throw new AttemptFailure(Kind.UNREACHABLE, "cannot connect: timed out", e);
     } catch (MessageConstraintException e) {
       throw new AttemptFailure(Kind.PROTOCOL, "the head of the answer is too large", e);
     } catch (IOException e) {
       String aborted = attempt.aborted();
       if (aborted != null) {
-        throw new AttemptFailure(Kind.UNREACHABLE, aborted, e);
+        String whose = aborted.equals(Attempt.TIMED_OUT) ? whose(place, e) : "";
+        throw new AttemptFailure(Kind.UNREACHABLE, whose + aborted, e);
       } else if (reused && maybeStale && !(e instanceof SocketTimeoutException)) {
         return null;
       }
-      throw connectionFailure(e);
+      throw connectionFailure(place, e);
     } catch (IllegalStateException e) {
       // HttpClient's way to say that a connection was closed by another thread.
       String aborted = attempt.aborted();
@@ -129,6 +140,19 @@ final class Transport {
   }
 
   private void connect(Lease lease, Place place, HttpCoreContext context)
+      throws IOException, HttpException, AttemptFailure {
+    try {
+      connectPlain(lease, place, context);
+    } catch (IOException e) {
+      throw place.route().getProxyHost() != null ? new ProxyFailure(e) : e;
+    }
+    if (place.route().isTunnelled()) {
+      connections.upgrade(lease, context);
+    }
+  }
+
+  /** Connects to the server, or to the proxy, and then through that if TLS is to follow. */
+  private void connectPlain(Lease lease, Place place, HttpCoreContext context)
       throws IOException, HttpException, AttemptFailure {
     connections.connect(lease, place.route(), context);
     if (!place.route().isTunnelled()) {
@@ -151,12 +175,24 @@ final class Transport {
           status >= 500 ? Kind.UNREACHABLE : Kind.REFUSED,
           "the proxy answered " + status + " to CONNECT");
     }
-    connections.upgrade(lease, context);
   }
 
-  private static AttemptFailure connectionFailure(IOException e) {
+  // Names the proxy if what failed is the connection to it rather than one through it.
+  private static String whose(Place place, IOException e) {
+    HttpHost proxy = place.route().getProxyHost();
+    return proxy != null && (place.absoluteForm() || e instanceof ProxyFailure)
+        ? "proxy " + proxy.toHostString() + ": "
+        : "";
+  }
+
+  private static AttemptFailure connectionFailure(Place place, IOException e) {
     if (!(e instanceof SSLException)) {
-      return new AttemptFailure(Kind.UNREACHABLE, Text.ofFailure(e), e);
+      IOException told = e instanceof ProxyFailure failure ? failure.told : e;
+      String what =
+          told instanceof ConnectTimeoutException
+              ? "cannot connect: timed out"
+              : Text.ofFailure(told);
+      return new AttemptFailure(Kind.UNREACHABLE, whose(place, e) + what, told);
     }
     // A certificate that is not trusted now will not be in a second either.
     boolean distrust =

@@ -7,19 +7,25 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.uloop.BlockSource;
 import io.uloop.SourceOptions;
 import io.uloop.SourceRefusedException;
+import io.uloop.SourceUnavailableException;
 import java.io.IOException;
+import java.net.InetAddress;
+import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.ByteBuffer;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Arrays;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** By which way a server is reached: through a proxy, through a unix socket. */
 @Timeout(60)
@@ -110,6 +116,42 @@ final class HttpProxyTest {
           .isInstanceOf(SourceRefusedException.class)
           .hasMessageContaining("proxy answered 407");
     }
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"http", "https"})
+  void open_proxyIsDown_isSaidOfTheProxy(String scheme) throws IOException {
+    int port;
+    try (ServerSocket gone = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
+      port = gone.getLocalPort();
+    }
+    assertFails(scheme, "127.0.0.1:" + port, 30, "connection refused");
+    // No name has so long a part, so no server of names is asked.
+    assertFails(scheme, "x".repeat(64) + ".invalid:3128", 30, "unknown host");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"http", "https"})
+  void open_proxyIsSilent_isSaidOfTheProxy(String scheme) throws IOException {
+    // Nobody accepts; the system connects all the same.
+    try (ServerSocket silent = new ServerSocket(0, 50, InetAddress.getLoopbackAddress())) {
+      assertFails(scheme, "127.0.0.1:" + silent.getLocalPort(), 1, "timed out");
+    }
+  }
+
+  private static void assertFails(String scheme, String proxy, int seconds, String how) {
+    URI image = URI.create(scheme + "://image.example/a.img");
+    SourceOptions options =
+        SourceOptions.builder()
+            .timeout(Duration.ofSeconds(seconds))
+            .property("http.proxy", "http://px:secret@" + proxy)
+            .build();
+    assertThatThrownBy(() -> new HttpSourceProvider().open(image, options))
+        .isInstanceOf(SourceUnavailableException.class)
+        .hasMessageContaining("image.example")
+        .hasMessageContaining("proxy " + proxy + ": ")
+        .hasMessageEndingWith(how)
+        .hasMessageNotContaining("secret");
   }
 
   @Test
