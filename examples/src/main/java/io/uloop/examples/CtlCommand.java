@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.examples;
 
+import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
@@ -32,7 +34,7 @@ final class CtlCommand {
 
   static final String NAME = "uloctl";
 
-  private final PrintStream out;
+  private final OutputStream raw;
   private final PrintStream err;
 
   @Option(
@@ -41,25 +43,45 @@ final class CtlCommand {
       description = "say what happens; stack traces for failures")
   boolean verbose;
 
-  CtlCommand(PrintStream out, PrintStream err) {
-    this.out = out;
+  /**
+   * Makes one.
+   *
+   * @param out standard output, as {@link StandardOutput} takes it
+   * @param err where failures are said
+   */
+  CtlCommand(OutputStream out, PrintStream err) {
+    this.raw = out;
     this.err = err;
   }
 
   /**
-   * Runs one command.
+   * Runs one command. What it prints is what it was run for, so that it has failed if that cannot
+   * be written.
    *
    * @return the exit code
    */
   int run(String[] args) {
     LaunchLog.show(System.Logger.Level.WARNING);
+    StandardOutput printed = new StandardOutput(raw);
+    int code = execute(args, printed.stream());
+    try {
+      printed.finish();
+    } catch (IOException e) {
+      // One line: of a command that failed, why.
+      return code == LaunchCommand.EXIT_OK ? fail(e) : code;
+    }
+    return code;
+  }
+
+  private int execute(String[] args, PrintStream out) {
     return new CommandLine(this)
         .addSubcommand(new CtlMap(out))
         .addSubcommand(new CtlFill(out))
         .addSubcommand(new CtlExport())
         .addSubcommand(new CtlVerify(out, err))
         .addSubcommand(new CtlDiscard(out))
-        .addSubcommand(new CtlAttach(out, err))
+        // Its own: it serves, whether or not somebody hears that it is ready.
+        .addSubcommand(new CtlAttach(new StandardOutput(raw).stream(), err))
         .addSubcommand(new CtlDetach(out))
         .addSubcommand(new CtlList(out))
         .setOut(new PrintWriter(out, true, StandardCharsets.UTF_8))

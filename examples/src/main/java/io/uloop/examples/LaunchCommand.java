@@ -55,6 +55,9 @@ final class LaunchCommand {
       if (!PlainArguments.read(args, options)) {
         options = new LaunchOptions();
         if (!parse(args, options, out)) {
+          if (out.checkError()) {
+            throw new IOException("cannot write standard output");
+          }
           return EXIT_OK;
         }
       }

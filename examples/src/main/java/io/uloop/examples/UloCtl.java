@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 package io.uloop.examples;
 
+import java.io.FileDescriptor;
+import java.io.FileOutputStream;
+
 /** {@code uloctl}: looks after pairs and attached devices. */
 public final class UloCtl {
 
@@ -13,6 +16,7 @@ public final class UloCtl {
    */
   public static void main(String[] args) {
     Startup.prepare();
-    System.exit(new CtlCommand(System.out, System.err).run(args));
+    FileOutputStream out = new FileOutputStream(FileDescriptor.out);
+    System.exit(new CtlCommand(out, System.err).run(args));
   }
 }

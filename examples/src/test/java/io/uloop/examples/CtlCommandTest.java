@@ -5,7 +5,9 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.ByteArrayOutputStream;
+import java.io.FileOutputStream;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -217,6 +219,48 @@ class CtlCommandTest {
     onPair("fill", image.toString());
     assertThat(onPair("export", "--to", "/dev/full")).isEqualTo(LaunchCommand.EXIT_FAILURE);
     assertOneLine("cannot write /dev/full: No space left on device");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "map -c CACHE",
+        "map --totals -c CACHE",
+        "verify -c CACHE",
+        "fill -c CACHE IMAGE",
+        "discard -c CACHE",
+        "--version",
+        "map --help"
+      })
+  void outputThatCannotBeWritten_isOneAndSaysWhy(String line) throws IOException {
+    onPair("fill", image.toString());
+    err.reset();
+    String[] args =
+        line.replace("CACHE", directory + "/cache").replace("IMAGE", image + "").split(" ");
+    try (OutputStream full = new FileOutputStream("/dev/full")) {
+      int code = new CtlCommand(full, new PrintStream(err, true, UTF_8)).run(args);
+      assertThat(code).isEqualTo(LaunchCommand.EXIT_FAILURE);
+    }
+    assertOneLine("cannot write standard output: No space left on device");
+  }
+
+  /** One line, the one that says more. */
+  @Test
+  void outputOfAFailureThatCannotBeWritten_isTheFailure() throws IOException {
+    onPair("fill", image.toString());
+    byte[] cache = Files.readAllBytes(directory.resolve("cache"));
+    cache[0] ^= 1;
+    try (var file = Files.newOutputStream(directory.resolve("cache"))) {
+      file.write(cache);
+    }
+    err.reset();
+    try (OutputStream full = new FileOutputStream("/dev/full")) {
+      int code =
+          new CtlCommand(full, new PrintStream(err, true, UTF_8))
+              .run(new String[] {"verify", "-c", directory + "/cache"});
+      assertThat(code).isEqualTo(LaunchCommand.EXIT_FAILURE);
+    }
+    assertThat(err.toString(UTF_8)).contains("uloctl: 1 of 733 blocks").doesNotContain("output");
   }
 
   @Test

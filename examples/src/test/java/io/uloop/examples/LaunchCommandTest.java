@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.ByteArrayOutputStream;
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.file.Files;
@@ -52,6 +53,18 @@ class LaunchCommandTest {
 
     assertThat(out.toString(UTF_8).lines()).hasSize(1);
     assertThat(out.toString(UTF_8)).startsWith("ulohttp ");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"--version", "--help"})
+  void run_outputCannotBeWritten_isOneAndOneLine(String option) throws IOException {
+    try (PrintStream full = new PrintStream(new FileOutputStream("/dev/full"), false, UTF_8)) {
+      int code =
+          new LaunchCommand("ulohttp", "[options] device URL", "Tests.")
+              .run(new String[] {option}, full, new PrintStream(err, true, UTF_8));
+      assertThat(code).isEqualTo(LaunchCommand.EXIT_FAILURE);
+    }
+    assertOneLine("cannot write standard output");
   }
 
   @ParameterizedTest
