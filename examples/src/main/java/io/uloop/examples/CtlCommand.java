@@ -63,7 +63,12 @@ final class CtlCommand {
   int run(String[] args) {
     LaunchLog.show(System.Logger.Level.WARNING);
     StandardOutput printed = new StandardOutput(raw);
-    int code = execute(args, printed.stream());
+    int code;
+    try {
+      code = execute(args, printed.stream());
+    } catch (Error e) { // which picocli lets through; of a plug-in, say
+      code = fail(e);
+    }
     try {
       printed.finish();
     } catch (IOException e) {
@@ -108,14 +113,14 @@ final class CtlCommand {
     return LaunchCommand.EXIT_USAGE;
   }
 
-  private int fail(Exception failure) {
+  private int fail(Throwable failure) {
     say(failure, LaunchCommand.oneLine(failure));
     return failure instanceof IllegalArgumentException
         ? LaunchCommand.EXIT_USAGE
         : LaunchCommand.EXIT_FAILURE;
   }
 
-  private void say(Exception failure, String line) {
+  private void say(Throwable failure, String line) {
     err.println(NAME + ": " + line);
     if (verbose) {
       failure.printStackTrace(err);

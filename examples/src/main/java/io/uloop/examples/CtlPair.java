@@ -63,6 +63,7 @@ final class CtlPair {
     if (bitmap == null && cache == null && place == null) {
       throw new IllegalArgumentException("which pair? -b and -c say so, or its URL");
     }
+    LaunchOptions.timeout(timeoutSeconds); // also where no source is read
     return place == null
         ? PairPlace.named(bitmap, cache)
         : PairPlace.of(bitmap, cache, BlockSources.toUri(place));
@@ -99,7 +100,6 @@ final class CtlPair {
     if (place == null) {
       throw new IllegalArgumentException("missing URL: the source has to be read");
     }
-    LaunchOptions.timeout(timeoutSeconds);
     for (String key : properties.keySet()) {
       if (!PairPlace.ofSource(key)) {
         throw new IllegalArgumentException("no property of a source: " + key);

@@ -66,7 +66,7 @@ final class LaunchCommand {
       return new Launch(name, options).run(out, err);
     } catch (IllegalArgumentException e) {
       return fail(err, e, options.verbose, EXIT_USAGE);
-    } catch (IOException | InterruptedException | RuntimeException | LinkageError e) {
+    } catch (IOException | InterruptedException | RuntimeException | Error e) {
       return fail(err, e, options.verbose, EXIT_FAILURE);
     }
   }

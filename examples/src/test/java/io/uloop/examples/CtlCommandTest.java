@@ -93,6 +93,10 @@ class CtlCommandTest {
         "fill -c /x --fetches 0 /y | --fetches must be 1 to 1024: 0",
         "fill -c /x --fetches 2000000000 /y | --fetches must be 1 to 1024: 2000000000",
         "fill -c /x -t 9223372037 /y | 1 to 86400 seconds: 9223372037",
+        "map -c /x -t=-1 | 1 to 86400 seconds: -1",
+        "verify -c /x -t 0 | 1 to 86400 seconds: 0",
+        "discard -c /x -t 0 | 1 to 86400 seconds: 0",
+        "export -c /x --to /y -t 0 | 1 to 86400 seconds: 0",
         "fill -c /x -o plain=1 /y | no property of a source: plain",
         "fill -c /x ftp://host/y | no source for scheme 'ftp'",
         "export -c /x | Missing required option: '--to=file'",
@@ -117,6 +121,13 @@ class CtlCommandTest {
     try (Stream<Path> files = Files.list(directory)) {
       assertThat(files).containsExactly(image);
     }
+  }
+
+  @Test
+  void errorOfAPlugIn_isOneAndOneLine() {
+    assertThat(run("fill", "-c", directory + "/cache", "overflowing:y"))
+        .isEqualTo(LaunchCommand.EXIT_FAILURE);
+    assertOneLine("java.lang.StackOverflowError: within overflowing:y");
   }
 
   @Test

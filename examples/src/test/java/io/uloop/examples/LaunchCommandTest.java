@@ -130,6 +130,14 @@ class LaunchCommandTest {
   }
 
   @Test
+  void run_errorOfAPlugIn_isOneAndOneLine() {
+    int code = run("-c", directory.resolve("cache").toString(), "unix:/x", "overflowing:y");
+
+    assertThat(code).isEqualTo(LaunchCommand.EXIT_FAILURE);
+    assertOneLine("java.lang.StackOverflowError: within overflowing:y");
+  }
+
+  @Test
   void run_failureWhenVerbose_hasAStackTrace() {
     int code = run("--verbose", "-c", directory + "/cache", "unix:/x", "/no/such/image");
 
