@@ -56,10 +56,10 @@ final class HttpSecretsTest {
         Arguments.of(
             "http.mirror",
             "http://h/ok http://u:SECRET@bad^host/",
-            "Illegal character in authority at index 7"),
+            "Illegal character in authority at index"),
         Arguments.of("http.mirror", "u:SECRET@h", "not an http or https URL"),
         Arguments.of(
-            "http.proxy", "http://u:SECRET@bad host", "Illegal character in authority at index 7"),
+            "http.proxy", "http://u:SECRET@bad host", "Illegal character in authority at index"),
         Arguments.of("http.proxy", "u:SECRET@bad host", "Illegal character in authority"),
         Arguments.of("http.proxy", "http://u:SECRET@h:port/", "not a port in the URL: h:port"),
         Arguments.of("http.header", "X-Key SECRET: x", "not a header"),
@@ -77,7 +77,7 @@ final class HttpSecretsTest {
 
   @ParameterizedTest
   @CsvSource({
-    "http://u:SECRET@bad host, Illegal character in authority at index 7",
+    "http://u:SECRET@bad host, Illegal character in authority at index",
     "u:SECRET@h, 'the endpoint of S3: not an http or https URL'",
     "http://u:SECRET@h:port, 'the endpoint of S3: not a port in the URL: h:port'",
   })
@@ -134,7 +134,7 @@ final class HttpSecretsTest {
     assertThat(thrownBy(() -> choice.choose(HttpUrl.of(URI.create(scheme + "://image.example/")))))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining(name)
-        .hasMessageContaining("Illegal character in authority at index 7");
+        .hasMessageContaining("Illegal character in authority at index");
   }
 
   @ParameterizedTest
@@ -162,6 +162,6 @@ final class HttpSecretsTest {
 
     assertThat(thrownBy(() -> new S3CredentialChain(environment, home, null).read()))
         .isInstanceOf(SourceRefusedException.class)
-        .hasMessageContaining("Illegal character in authority at index 7");
+        .hasMessageContaining("Illegal character in authority at index");
   }
 }
